@@ -1,0 +1,113 @@
+/// A version 4 UUID that names one entity of kind `Entity` (contract, section 1, "Ids").
+///
+/// Written in lower case with dashes, read in any case. Equality, hashing and order are those of the 16 bytes.
+package struct Identifier<Entity>: Hashable, Comparable, Sendable {
+  private let high: UInt64
+  private let low: UInt64
+
+  fileprivate init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  /// A fresh random identifier: 122 bits from `generator`, version 4, variant 1 (RFC 9562, section 5.4).
+  package init(using generator: inout some RandomNumberGenerator) {
+    high = (generator.next() & 0xffff_ffff_ffff_0fff) | 0x0000_0000_0000_4000
+    low = (generator.next() & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000
+  }
+
+  /// Reads `8-4-4-4-12` hexadecimal digits in any case. `nil` for anything else.
+  package init?(text: some StringProtocol) {
+    var accumulated: (high: UInt64, low: UInt64) = (0, 0)
+    var digits = 0
+    var position = 0
+    for byte in text.utf8 {
+      defer { position += 1 }
+      if position == 8 || position == 13 || position == 18 || position == 23 {
+        guard byte == UInt8(ascii: "-") else { return nil }
+        continue
+      }
+      guard digits < 32, let nibble = hexadecimalValue(byte) else { return nil }
+      if digits < 16 {
+        accumulated.high = accumulated.high << 4 | UInt64(nibble)
+      } else {
+        accumulated.low = accumulated.low << 4 | UInt64(nibble)
+      }
+      digits += 1
+    }
+    guard position == 36, digits == 32 else { return nil }
+    self.init(high: accumulated.high, low: accumulated.low)
+  }
+
+  /// Reads the 16 bytes that `bytes` gives. `nil` when there are not exactly 16.
+  package init?(bytes: some Sequence<UInt8>) {
+    var accumulated: (high: UInt64, low: UInt64) = (0, 0)
+    var count = 0
+    for byte in bytes {
+      if count < 8 {
+        accumulated.high = accumulated.high << 8 | UInt64(byte)
+      } else {
+        accumulated.low = accumulated.low << 8 | UInt64(byte)
+      }
+      count += 1
+    }
+    guard count == 16 else { return nil }
+    self.init(high: accumulated.high, low: accumulated.low)
+  }
+
+  /// The 16 bytes, most significant first.
+  package var bytes: [UInt8] {
+    var result = [UInt8]()
+    result.reserveCapacity(16)
+    for shift in stride(from: 56, through: 0, by: -8) { result.append(UInt8(truncatingIfNeeded: high >> shift)) }
+    for shift in stride(from: 56, through: 0, by: -8) { result.append(UInt8(truncatingIfNeeded: low >> shift)) }
+    return result
+  }
+
+  /// The 36 ASCII characters of the wire form, as bytes: what a writer needs without making a `String`.
+  package var textBytes: [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: 36) { buffer, count in
+      var position = 0
+      for nibbleIndex in 0..<32 {
+        if position == 8 || position == 13 || position == 18 || position == 23 {
+          buffer[position] = UInt8(ascii: "-")
+          position += 1
+        }
+        let word = nibbleIndex < 16 ? high : low
+        let nibble = UInt8(truncatingIfNeeded: word >> (60 - 4 * UInt64(nibbleIndex % 16))) & 0x0f
+        buffer[position] = hexadecimalDigit(nibble)
+        position += 1
+      }
+      count = 36
+    }
+  }
+
+  package static func < (left: Self, right: Self) -> Bool {
+    (left.high, left.low) < (right.high, right.low)
+  }
+
+  /// The same identifier seen as that of another kind: for logs of mixed entities.
+  package func of<Other>(_ other: Other.Type) -> Identifier<Other> {
+    Identifier<Other>(high: high, low: low)
+  }
+}
+
+extension Identifier: CustomStringConvertible {
+  /// The wire form: 36 characters, lower case.
+  package var description: String { String(decoding: textBytes, as: UTF8.self) }
+}
+
+/// The value of one hexadecimal digit in any case, or `nil`.
+package func hexadecimalValue(_ byte: UInt8) -> UInt8? {
+  switch byte {
+  case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+  case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+  case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+  default: nil
+  }
+}
+
+/// The lower-case hexadecimal digit of a value below 16.
+package func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
+  nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
+}

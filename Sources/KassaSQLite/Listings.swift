@@ -1,0 +1,117 @@
+import KassaDomain
+import KassaStore
+
+/// The lists and their exact totals, kept beside the rows they list (see `Migrations`).
+///
+/// An element is listed once for each combination of *its location or any* and *one of its metadata pairs or any*.
+/// A page narrowed by several pairs walks the rarest of their lists and probes the others.
+struct Listings {
+  /// What is listed. The numbers are stored.
+  enum Kind: Int64 {
+    /// Enrollments that are not CANCELLED.
+    case enrollments = 0
+    /// Enrollments that are neither CANCELLED nor CONSUMED.
+    case unconsumedEnrollments = 1
+    case devices = 2
+  }
+
+  /// One element and everything a list can be narrowed by.
+  struct Element {
+    let merchantID: MerchantID
+    let locationID: LocationID?
+    let metadata: Metadata
+    let position: PagePosition
+    let rowID: Int64
+  }
+
+  let connection: SQLiteConnection
+
+  func add(_ element: Element, to kind: Kind) throws {
+    try forEachScope(of: element) { location, label in
+      let scope = try connection.first(
+        """
+        INSERT INTO listing_scopes (merchant_id, kind, location_id, label, total) VALUES (?, ?, ?, ?, 1)
+        ON CONFLICT (merchant_id, kind, location_id, label) DO UPDATE SET total = total + 1 RETURNING scope_id
+        """,
+        .id(element.merchantID), .integer(kind.rawValue), location, label
+      ) { $0.integer(0) }
+      guard let scope else { throw StoreError.unusable(OperatorDetail("listing_scopes returned no row")) }
+      try connection.run(
+        "INSERT INTO listings (scope_id, created_at, id, row_id) VALUES (?, ?, ?, ?)",
+        .integer(scope), .time(element.position.createdAt), .id(element.position.id), .integer(element.rowID))
+    }
+  }
+
+  func remove(_ element: Element, from kind: Kind) throws {
+    try forEachScope(of: element) { location, label in
+      let scope = try connection.first(
+        """
+        UPDATE listing_scopes SET total = total - 1
+        WHERE merchant_id = ? AND kind = ? AND location_id = ? AND label = ? RETURNING scope_id, total
+        """,
+        .id(element.merchantID), .integer(kind.rawValue), location, label
+      ) { (id: $0.integer(0), total: $0.integer(1)) }
+      guard let scope else { throw StoreError.unusable(OperatorDetail("an element was not listed where it belongs")) }
+      try connection.run(
+        "DELETE FROM listings WHERE scope_id = ? AND created_at = ? AND id = ?",
+        .integer(scope.id), .time(element.position.createdAt), .id(element.position.id))
+      if scope.total == 0 {
+        try connection.run("DELETE FROM listing_scopes WHERE scope_id = ?", .integer(scope.id))
+      }
+    }
+  }
+
+  /// The row numbers of one page, in order, with its total. One row more than `page.size` tells that more follow.
+  func page(
+    _ kind: Kind, of merchant: MerchantID, location: LocationID?, pairs: [Metadata.Pair], _ page: PageRequest
+  ) throws -> Page<Int64> {
+    var scopes: [(id: Int64, total: Int64)] = []
+    for label in pairs.isEmpty ? [""] : pairs.map(Self.label) {
+      let scope = try connection.first(
+        "SELECT scope_id, total FROM listing_scopes WHERE merchant_id = ? AND kind = ? AND location_id = ? AND label = ?",
+        .id(merchant), .integer(kind.rawValue), .blob(location?.bytes ?? []), .text(label)
+      ) { (id: $0.integer(0), total: $0.integer(1)) }
+      guard let scope else { return Page(content: [], totalElements: 0, hasMore: false) }
+      scopes.append(scope)
+    }
+    scopes.sort { $0.total < $1.total }
+
+    var sql = "FROM listings AS l WHERE scope_id = ?"
+    var values: [SQLValue] = [.integer(scopes[0].id)]
+    for scope in scopes.dropFirst() {
+      sql += """
+         AND EXISTS (SELECT 1 FROM listings AS other
+         WHERE other.scope_id = ? AND other.created_at = l.created_at AND other.id = l.id)
+        """
+      values.append(.integer(scope.id))
+    }
+    let total =
+      scopes.count == 1
+      ? scopes[0].total : try connection.all("SELECT count(*) \(sql)", values) { $0.integer(0) }.first ?? 0
+
+    if let after = page.after {
+      sql += " AND (created_at, id) < (?, ?)"
+      values += [.time(after.createdAt), .id(after.id)]
+    }
+    let (skipped, overflow) = page.number.multipliedReportingOverflow(by: page.size)
+    if overflow || (page.after == nil && Int64(skipped) >= total) {
+      return Page(content: [], totalElements: total, hasMore: false)
+    }
+    values += [.integer(Int64(page.size + 1)), .integer(Int64(page.after == nil ? skipped : 0))]
+    let rows = try connection.all(
+      "SELECT row_id \(sql) ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?", values
+    ) { $0.integer(0) }
+    return Page(content: Array(rows.prefix(page.size)), totalElements: total, hasMore: rows.count > page.size)
+  }
+
+  private func forEachScope(of element: Element, _ body: (SQLValue, SQLValue) throws -> Void) throws {
+    let labels = [""] + element.metadata.pairs.map(Self.label)
+    for label in labels {
+      try body(.blob([]), .text(label))
+      if let location = element.locationID { try body(.id(location), .text(label)) }
+    }
+  }
+
+  /// Unambiguous, because a key has no colon.
+  private static func label(_ pair: Metadata.Pair) -> String { "\(pair.key):\(pair.value)" }
+}

@@ -1,0 +1,28 @@
+import KassaDomain
+import KassaJSON
+import KassaStore
+
+/// Metadata as the JSON object that a column holds, so that an operator's `sqlite3` can read it too.
+enum MetadataText {
+  static func encoded(_ metadata: Metadata) -> String {
+    if metadata.pairs.isEmpty { return "{}" }
+    var writer = JSONWriter()
+    writer.object { object in
+      for pair in metadata.pairs { object.member(dynamicName: pair.key, pair.value) }
+    }
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
+  static func decoded(_ text: String) throws -> Metadata {
+    if text.utf8.count == 2 { return .empty }
+    guard case .object(let object) = try JSONParser.parse(Array(text.utf8)) else { throw damaged }
+    let members = try object.members.map { member in
+      guard case .string(let value) = member.value else { throw damaged }
+      return (key: member.name, value: value)
+    }
+    guard case .success(let metadata) = Metadata.make(members) else { throw damaged }
+    return metadata
+  }
+
+  private static var damaged: StoreError { .unusable(OperatorDetail("a metadata column does not hold metadata")) }
+}

@@ -1,0 +1,70 @@
+import KassaDomain
+import KassaStore
+
+/// The use cases, one file a verb. Knows neither HTTP nor SQL.
+package struct KassaService: Sendable {
+  let store: any Store
+  let secrets: ServerSecrets
+  package let environment: KassaEnvironment
+  package let settings: ServiceSettings
+  let clock: @Sendable () -> Timestamp
+
+  /// `clock` gives the present moment; it never runs backwards by more than the operating system's does.
+  package init(
+    store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
+    clock: @escaping @Sendable () -> Timestamp
+  ) {
+    self.store = store
+    self.secrets = secrets
+    self.environment = environment
+    self.settings = settings
+    self.clock = clock
+  }
+
+  package var now: Timestamp { clock() }
+
+  /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
+  package func checkReadiness() async throws { try await store.checkWritable() }
+}
+
+/// What an operator may set.
+package struct ServiceSettings: Sendable {
+  /// Failed attempts at typed codes evaluated per UTC day by the whole deployment.
+  package var codeAttemptsPerDay: Int64
+  package var codeAttemptsPerSourcePerMinute: Int64
+  /// The address under which phones and backends reach this server, without a slash at the end.
+  package var publicURL: String
+
+  package init(
+    codeAttemptsPerDay: Int64 = Limits.codeAttemptsPerDay,
+    codeAttemptsPerSourcePerMinute: Int64 = Limits.codeAttemptsPerSourcePerMinute,
+    publicURL: String
+  ) {
+    self.codeAttemptsPerDay = codeAttemptsPerDay
+    self.codeAttemptsPerSourcePerMinute = codeAttemptsPerSourcePerMinute
+    self.publicURL = publicURL
+  }
+}
+
+/// Who made a change, and in which request: what each event records.
+struct ChangeOrigin: Sendable {
+  let actor: Actor
+  let requestID: String?
+
+  func event<Subject, Related>(
+    _ type: EventType, of subject: Identifier<Subject>, merchant: MerchantID, sequence: Int64, at now: Timestamp,
+    related: Identifier<Related>
+  ) -> Event {
+    Event(
+      merchantID: merchant, subjectID: subject.of(EventSubject.self), sequence: sequence, type: type, at: now,
+      actor: actor, requestID: requestID, relatedID: related.of(EventSubject.self))
+  }
+
+  func event<Subject>(
+    _ type: EventType, of subject: Identifier<Subject>, merchant: MerchantID, sequence: Int64, at now: Timestamp
+  ) -> Event {
+    Event(
+      merchantID: merchant, subjectID: subject.of(EventSubject.self), sequence: sequence, type: type, at: now,
+      actor: actor, requestID: requestID)
+  }
+}

@@ -1,0 +1,27 @@
+/// Every bound of the service, once, with its reason. Those that an operator may change are settings with these defaults.
+package enum Limits {
+  /// Life of an enrollment when the caller names none (contract, section 2), in milliseconds.
+  package static let enrollmentLifeDefaultMilliseconds: Int64 = 7_200_000
+  package static let enrollmentLifeMilliseconds: ClosedRange<Int64> = 1000...259_200_000
+  /// Longest life of a typed code; beyond it codes are UUID-shaped (contract, section 2).
+  package static let typedCodeLifeMillisecondsMax: Int64 = 7_200_000
+  /// Failed attempts at typed codes evaluated per UTC day by the whole deployment. With this default the shortest code
+  /// serves until some hundred are live at once; a check symbol keeps honest typos out of it.
+  package static let codeAttemptsPerDay: Int64 = 10_000
+  /// Attempts at typed codes per source address and minute: a person types slower, a shop behind one address fits.
+  package static let codeAttemptsPerSourcePerMinute: Int64 = 20
+  /// How long a phone may repeat a registration whose answer it lost (contract, section 3).
+  package static let registrationReplaySeconds: Int64 = 60
+  /// A device seen within this time is ONLINE.
+  package static let onlineSeconds: Int64 = 60
+  /// `last_seen_at` is written at most this often per device, so that a busy phone does not cost a write a call.
+  package static let lastSeenGranularitySeconds: Int64 = 15
+  /// How long an idempotency record is kept (contract, section 1).
+  package static let idempotencyDays: Int64 = 30
+  /// Tries with fresh randomness when a new code collides with a live one.
+  package static let codeCollisionTriesMax = 5
+  /// Rows that one sweep changes in one transaction: bounds how long it holds up others.
+  package static let sweepRowsMax = 200
+  /// The age at which a proof of possession is refused, and clocks' disagreement, in seconds (RFC 9449, section 11.1).
+  package static let proofAgeSecondsMax: Int64 = 60
+}

@@ -1,0 +1,43 @@
+import KassaStore
+
+/// Why a use case did not do what was asked. Closed; `KassaAPI` turns each into one answer.
+package enum ServiceFailure: Error, Sendable {
+  /// The credential is missing, malformed, unknown or revoked.
+  case unauthorized
+  /// The device's proof of possession is missing or wrong; the reason is for the caller.
+  case proofInvalid(String)
+  /// `x-merchant-id` names another merchant than the key's.
+  case merchantMismatch
+  /// No such thing of this merchant. Another merchant's things are answered the same.
+  case notFound
+  /// Fields that are wrong in a way only the stored data tells.
+  case invalid([FieldFlaw])
+  /// Unknown, used, expired, cancelled or malformed: one answer (contract, section 3).
+  case enrollmentCodeInvalid
+  /// The enrollment already paired a device.
+  case enrollmentConsumed
+  /// A device stands at the location, or a live enrollment names it.
+  case locationInUse
+  /// The budget of attempts at typed codes is used up.
+  case codeAttemptsExceeded(scope: AttemptScope, retryAfterSeconds: Int64)
+  /// The same idempotency key with another body.
+  case idempotencyKeyReused
+  /// Somebody changed the same thing in the same moment; nothing was done.
+  case changedMeanwhile
+
+  package enum AttemptScope: Sendable {
+    case deployment(limit: Int64)
+    case source(limit: Int64)
+  }
+}
+
+/// One wrong field: its path as the caller wrote it, and what to send instead.
+package struct FieldFlaw: Equatable, Sendable {
+  package let path: String
+  package let message: String
+
+  package init(_ path: String, _ message: String) {
+    self.path = path
+    self.message = message
+  }
+}

@@ -1,0 +1,64 @@
+/// Where Kassa keeps its truth. One adapter per engine; `StoreConformance` holds every adapter to these contracts.
+///
+/// Bodies are synchronous, so nothing can be awaited inside a transaction. They may run more than once (after a conflict
+/// on an engine that has them), so they must have no effect but through the transaction: identifiers, time and randomness
+/// are made before and captured.
+package protocol Store: Sendable {
+  /// Runs `body` on one consistent snapshot. Throws what `body` throws, or `StoreError`.
+  func read<Value: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Value) async throws -> Value
+
+  /// Runs `body` and returns once what it wrote is durable. When `body` throws, nothing of it remains, and its error is
+  /// thrown on. `StoreError.indeterminate` is the one error after which the effect may or may not be there.
+  func write<Value: Sendable>(
+    _ body: @escaping @Sendable (any WriteTransaction) throws -> Value
+  ) async throws -> Value
+
+  /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
+  func checkWritable() async throws
+
+  /// What the operator wants to know about the engine, one line a fact.
+  func diagnose() async throws -> [StoreFinding]
+
+  /// Ends all use. Writes already accepted finish first; later calls throw `StoreError.unavailable`.
+  func close() async
+}
+
+/// One fact from `Store.diagnose`.
+package struct StoreFinding: Equatable, Sendable {
+  package let name: String
+  package let value: String
+  /// `false` when a promise of Kassa's does not hold because of it.
+  package let isSound: Bool
+
+  package init(name: String, value: String, isSound: Bool = true) {
+    self.name = name
+    self.value = value
+    self.isSound = isSound
+  }
+}
+
+/// The tables as a reader sees them.
+package protocol ReadTransaction {
+  var installation: any InstallationReads { get }
+  var merchants: any MerchantReads { get }
+  var apiKeys: any APIKeyReads { get }
+  var locations: any LocationReads { get }
+  var enrollments: any EnrollmentReads { get }
+  var devices: any DeviceReads { get }
+  var events: any EventReads { get }
+  var budgets: any BudgetReads { get }
+}
+
+/// The tables as a writer sees them. What was written earlier in the same body is visible.
+package protocol WriteTransaction {
+  var installation: any InstallationTable { get }
+  var merchants: any MerchantTable { get }
+  var apiKeys: any APIKeyTable { get }
+  var locations: any LocationTable { get }
+  var enrollments: any EnrollmentTable { get }
+  var devices: any DeviceTable { get }
+  var events: any EventTable { get }
+  var budgets: any BudgetTable { get }
+  var idempotency: any IdempotencyTable { get }
+  var proofs: any ProofTable { get }
+}
