@@ -33,12 +33,12 @@ package struct ServiceSettings: Sendable {
   package var codeAttemptsPerDay: Int64
   package var codeAttemptsPerSourcePerMinute: Int64
   /// The address under which phones and backends reach this server, without a slash at the end.
-  package var publicURL: String
+  package var publicURL: @Sendable () -> String
 
   package init(
     codeAttemptsPerDay: Int64 = Limits.codeAttemptsPerDay,
     codeAttemptsPerSourcePerMinute: Int64 = Limits.codeAttemptsPerSourcePerMinute,
-    publicURL: String
+    publicURL: @escaping @Sendable () -> String
   ) {
     self.codeAttemptsPerDay = codeAttemptsPerDay
     self.codeAttemptsPerSourcePerMinute = codeAttemptsPerSourcePerMinute

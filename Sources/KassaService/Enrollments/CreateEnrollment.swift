@@ -99,7 +99,7 @@ extension KassaService {
   }
 
   /// The deep link that a QR carries. The token stands in the fragment, which browsers do not send to any server.
-  private func enrollmentURL(token: String) -> String { "\(settings.publicURL)/pos/pair#\(token)" }
+  private func enrollmentURL(token: String) -> String { "\(settings.publicURL())/pos/pair#\(token)" }
 
   /// Opens the sealed code while it is of use.
   func readable(_ enrollment: Enrollment, at now: Timestamp) throws -> ReadableEnrollment {

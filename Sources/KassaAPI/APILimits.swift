@@ -1,0 +1,38 @@
+/// Every bound of the HTTP side, once, with its reason. Those that an operator may change are settings with these
+/// defaults.
+package enum APILimits {
+  /// Largest request body (contract, section 1).
+  package static let bodyBytesMax = 256 * 1024
+  /// Largest body of a device registration, which needs no credential (contract, section 1).
+  package static let registrationBodyBytesMax = 64 * 1024
+  /// Largest request head: far above what any client sends, far below what would hurt.
+  package static let headBytesMax = 16 * 1024
+  /// From connecting to a whole request head. A trickling client does not extend it.
+  package static let headSeconds: Int64 = 10
+  /// From a request's head to the end of its body, in total.
+  package static let bodySeconds: Int64 = 20
+  /// From an answer to the next request's whole head on the same connection.
+  package static let idleSeconds: Int64 = 60
+  /// From writing to the client having taken what was written.
+  package static let writeSeconds: Int64 = 20
+  /// Open connections; more wait in the listen queue. At some 20 KB each this is 200 MB.
+  package static let connectionsMax = 10_000
+  /// Connections that may wait to be accepted: thousands of phones reconnect at once after a restart.
+  package static let listenBacklog = 4096
+  /// Requests per second and merchant; twice as many at once. 0: no limit.
+  package static let requestsPerSecondPerMerchant = 1000
+  package static let pageSizeDefault = 20
+  /// Largest page of enrollments (contract, section 1) and of everything else.
+  package static let enrollmentPageSizeMax = 100
+  package static let pageSizeMax = 1000
+  /// Metadata pairs in one list query (contract, section 2).
+  package static let metadataFiltersMax = 5
+  package static let nameCharactersMax = 100
+  package static let hardwareIDCharactersMax = 255
+  package static let idempotencyKeyBytesMax = 255
+  package static let requestIDBytesMax = 128
+  /// Longest code, token or proof identifier that is looked at.
+  package static let secretTextBytesMax = 4096
+  /// Failing fields that one answer names; a body can hold thousands.
+  package static let flawsMax = 100
+}

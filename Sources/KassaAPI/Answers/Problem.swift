@@ -1,0 +1,189 @@
+import HTTPTypes
+import KassaDomain
+import KassaJSON
+import KassaService
+import KassaStore
+
+/// The answer to a failure, as `application/problem+json` (RFC 9457; contract, section 1, "Errors").
+struct Problem: Sendable {
+  let status: Int
+  /// A stable word for programs.
+  let code: String
+  let title: String
+  let detail: String?
+  var flaws: [FieldFlaw] = []
+  var headers: [(name: HTTPField.Name, value: String)] = []
+  /// For the operator's log; never part of the answer.
+  var operatorDetail: OperatorDetail?
+
+  func answer(requestID: String) -> Answer {
+    let body = jsonObject { object in
+      object.member("type", "about:blank")
+      object.member("title", title)
+      object.member("status", status)
+      object.member("detail", detail)
+      object.member("code", code)
+      object.member("request_id", requestID)
+      if !flaws.isEmpty {
+        object.member(
+          "errors",
+          object: { errors in
+            var named: Set<[UInt8]> = []
+            for flaw in flaws.prefix(APILimits.flawsMax) where named.insert(Array(flaw.path.utf8)).inserted {
+              errors.member(dynamicName: flaw.path, flaw.message)
+            }
+          })
+      }
+    }
+    var answer = Answer(status: status, contentType: "application/problem+json", body: body)
+    answer.headers = headers
+    return answer
+  }
+
+  /// Turns whatever was thrown into its answer: the one place where failures become HTTP.
+  static func of(_ error: any Error, credential: Operation.Credential) -> Problem {
+    switch error {
+    case let failure as RequestFailure: of(failure)
+    case let failure as ServiceFailure: of(failure, credential: credential)
+    case let error as StoreError: of(error)
+    default:
+      Problem(
+        status: 500, code: "internal_error", title: "Internal Server Error",
+        detail: "something went wrong on this side; the request id helps the operator to find it",
+        operatorDetail: OperatorDetail("\(type(of: error)): \(error)"))
+    }
+  }
+
+  private static func of(_ failure: RequestFailure) -> Problem {
+    switch failure {
+    case .unknownRoute: return notFound("there is no such route")
+    case .wrongMethod(let allowed):
+      var problem = Problem(
+        status: 405, code: "method_not_allowed", title: "Method Not Allowed",
+        detail: "this route answers \(allowed.map(\.rawValue).joined(separator: ", "))")
+      problem.headers = [(.allow, allowed.map(\.rawValue).joined(separator: ", "))]
+      return problem
+    case .invalid(let flaws): return validation(flaws)
+    case .malformedJSON(let message):
+      return Problem(status: 400, code: "malformed_json", title: "Malformed JSON", detail: message)
+    case .invalidHeader(let name, let message):
+      return Problem(status: 400, code: "invalid_header", title: "Invalid Header", detail: "\(name) \(message)")
+    case .bodyTooLarge(let bytesMax):
+      return Problem(
+        status: 413, code: "payload_too_large", title: "Content Too Large",
+        detail: "the body must be at most \(bytesMax) bytes", headers: [(.connection, "close")])
+    case .bodyTimedOut:
+      return Problem(
+        status: 408, code: "request_timeout", title: "Request Timeout",
+        detail: "the body must arrive within \(APILimits.bodySeconds) seconds", headers: [(.connection, "close")])
+    case .unsupportedMediaType:
+      return Problem(
+        status: 415, code: "unsupported_media_type", title: "Unsupported Media Type",
+        detail: "send the body with Content-Type: application/json")
+    case .tooManyRequests(let perSecond, let retryAfterSeconds):
+      return tooMany(
+        code: "rate_limited", detail: "at most \(perSecond) requests a second for one merchant",
+        limit: Int64(perSecond),
+        windowSeconds: 1, retryAfterSeconds: retryAfterSeconds)
+    }
+  }
+
+  private static func of(_ failure: ServiceFailure, credential: Operation.Credential) -> Problem {
+    switch failure {
+    case .unauthorized:
+      return Problem(
+        status: 401, code: "unauthorized", title: "Unauthorized",
+        detail: credential == .device
+          ? "send the device's token as Authorization: Bearer, or as DPoP with a proof"
+          : "send a valid API key as Authorization: Basic",
+        headers: [(.wwwAuthenticate, credential == .device ? #"Bearer realm="kassa""# : #"Basic realm="kassa""#)])
+    case .proofInvalid(let reason):
+      return Problem(
+        status: 401, code: "dpop_proof_invalid", title: "Unauthorized", detail: reason,
+        headers: [(.wwwAuthenticate, #"DPoP error="invalid_dpop_proof", algs="ES256""#)])
+    case .merchantMismatch:
+      return Problem(
+        status: 403, code: "merchant_mismatch", title: "Forbidden",
+        detail: "x-merchant-id is not the merchant of this API key; send that one, or leave it out")
+    case .notFound: return notFound("there is nothing with this id")
+    case .invalid(let flaws): return validation(flaws)
+    case .enrollmentCodeInvalid:
+      return Problem(
+        status: 404, code: "enrollment_code_invalid", title: "Enrollment Code Invalid",
+        detail: "the code or token is unknown, used, expired or cancelled: ask for a new one")
+    case .enrollmentConsumed:
+      return Problem(
+        status: 409, code: "enrollment_consumed", title: "Conflict",
+        detail: "a device was paired with this enrollment: delete the device instead")
+    case .locationInUse:
+      return Problem(
+        status: 409, code: "location_in_use", title: "Conflict",
+        detail: "a device stands at this location or a live enrollment names it: move or delete those first")
+    case .codeAttemptsExceeded(let scope, let retryAfterSeconds):
+      let (limit, window, whose): (Int64, Int64, String) =
+        switch scope {
+        case .deployment(let limit): (limit, 86_400, "this server")
+        case .source(let limit): (limit, 60, "this address")
+        }
+      return tooMany(
+        code: "code_attempts_exceeded",
+        detail: "too many attempts at codes for \(whose); pairing by the QR code still works", limit: limit,
+        windowSeconds: window, retryAfterSeconds: retryAfterSeconds)
+    case .idempotencyKeyReused:
+      return Problem(
+        status: 422, code: "idempotency_key_reused", title: "Unprocessable Content",
+        detail: "this Idempotency-Key came with another body before: use a new key for a new request")
+    case .changedMeanwhile:
+      return Problem(
+        status: 503, code: "store_unavailable", title: "Service Unavailable",
+        detail: "somebody changed the same thing in the same moment; nothing was done, try again",
+        headers: [(.retryAfter, "1")])
+    }
+  }
+
+  private static func of(_ error: StoreError) -> Problem {
+    switch error {
+    case .conflict(let constraint):
+      return Problem(
+        status: 503, code: "store_unavailable", title: "Service Unavailable", detail: "nothing was done, try again",
+        headers: [(.retryAfter, "1")], operatorDetail: OperatorDetail("conflict on \(constraint.rawValue)"))
+    case .unavailable(let detail):
+      return Problem(
+        status: 503, code: "store_unavailable", title: "Service Unavailable",
+        detail: "the database cannot serve now; nothing was done, try again", headers: [(.retryAfter, "5")],
+        operatorDetail: detail)
+    case .indeterminate(let detail):
+      return Problem(
+        status: 503, code: "store_unavailable", title: "Service Unavailable",
+        detail: "the database did not confirm: it may or may not have been done; ask before you repeat, "
+          + "or repeat with the same Idempotency-Key", headers: [(.retryAfter, "5")], operatorDetail: detail)
+    case .unusable(let detail):
+      return Problem(
+        status: 500, code: "internal_error", title: "Internal Server Error",
+        detail: "something went wrong on this side; the request id helps the operator to find it",
+        operatorDetail: detail)
+    }
+  }
+
+  private static func notFound(_ detail: String) -> Problem {
+    Problem(status: 404, code: "not_found", title: "Not Found", detail: detail)
+  }
+
+  private static func validation(_ flaws: [FieldFlaw]) -> Problem {
+    Problem(
+      status: 400, code: "validation_failed", title: "Validation Failed",
+      detail: flaws.first.map { "\($0.path) \($0.message)" }, flaws: flaws)
+  }
+
+  private static func tooMany(
+    code: String, detail: String, limit: Int64, windowSeconds: Int64, retryAfterSeconds: Int64
+  ) -> Problem {
+    Problem(
+      status: 429, code: code, title: "Too Many Requests", detail: detail,
+      headers: [
+        (.retryAfter, "\(retryAfterSeconds)"),
+        (.rateLimitPolicy, "\"\(code)\";q=\(limit);w=\(windowSeconds)"),
+        (.rateLimit, "\"\(code)\";r=0;t=\(retryAfterSeconds)"),
+      ])
+  }
+}

@@ -1,0 +1,146 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import KassaDomain
+import KassaService
+import NIOCore
+
+/// The HTTP side of Kassa: the table of operations, and what surrounds every one of them.
+package struct KassaAPI: Sendable {
+  let service: KassaService
+  let settings: APISettings
+  let hooks: APIHooks
+  let rateLimiter: RateLimiter
+  private let routes: RouteTable
+
+  package init(service: KassaService, settings: APISettings, hooks: APIHooks) {
+    self.service = service
+    self.settings = settings
+    self.hooks = hooks
+    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
+    routes = RouteTable(Self.operations)
+  }
+
+  /// `host[:port]` of the public address.
+  var publicAuthority: String? { service.settings.publicURL().split(separator: "/").dropFirst().first.map(String.init) }
+
+  /// Every operation there is.
+  package static let operations: [Operation] =
+    EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all + APIKeyOperations.all
+    + AuditOperations.all + ServerOperations.all
+
+  /// The server's channel set-up: deadlines and limits of each connection.
+  package var server: HTTPServerBuilder {
+    let (deadlines, openConnections) = (settings.deadlines, hooks.openConnections)
+    return .http1(
+      configuration: .init(
+        additionalChannelHandlers: [ConnectionDeadlines(seconds: deadlines, openConnections: openConnections)],
+        httpDecoderConfiguration: .init(
+          maxHeaderFieldSize: APILimits.headBytesMax, maxHeaderListSize: APILimits.headBytesMax)))
+  }
+}
+
+/// What an operator may set of the HTTP side.
+package struct APISettings: Sendable {
+  package var requestsPerSecondPerMerchant: Int
+  package var trustedProxies: [AddressBlock]
+  package var deadlines: DeadlineSeconds
+
+  package init(
+    requestsPerSecondPerMerchant: Int = APILimits.requestsPerSecondPerMerchant, trustedProxies: [AddressBlock] = [],
+    deadlines: DeadlineSeconds = DeadlineSeconds()
+  ) {
+    self.requestsPerSecondPerMerchant = requestsPerSecondPerMerchant
+    self.trustedProxies = trustedProxies
+    self.deadlines = deadlines
+  }
+}
+
+/// What the server around the API provides.
+package struct APIHooks: Sendable {
+  /// Called once per answered request.
+  package var requestFinished: @Sendable (RequestRecord) -> Void
+  /// Called with the change of the number of open connections.
+  package var openConnections: @Sendable (Int) -> Void
+  /// The metrics in Prometheus' text format.
+  package var metrics: @Sendable () async throws -> String
+
+  package init(
+    requestFinished: @escaping @Sendable (RequestRecord) -> Void, openConnections: @escaping @Sendable (Int) -> Void,
+    metrics: @escaping @Sendable () async throws -> String
+  ) {
+    self.requestFinished = requestFinished
+    self.openConnections = openConnections
+    self.metrics = metrics
+  }
+}
+
+/// What Hummingbird knows of a request beside the request itself: the connection it came on.
+package struct KassaRequestContext: InitializableFromSource, RequestContext {
+  package var coreContext: CoreRequestContextStorage
+  let peer: SocketAddress?
+
+  package init(source: ApplicationRequestContextSource) {
+    coreContext = .init(source: source)
+    peer = source.channel.remoteAddress
+  }
+}
+
+extension KassaAPI: HTTPResponder {
+  /// Answers one request: finds its operation, runs it, turns whatever it throws into a problem, and tells the hooks.
+  /// Never throws, so that nothing is rendered outside of here.
+  package func respond(to request: Request, context: KassaRequestContext) async throws -> Response {
+    let start = monotonicNanoseconds()
+    let requestID = Self.requestID(of: request)
+    let notes = RequestNotes()
+    let match = routes.match(request.method, request.uri.path)
+    let operation: Operation? = if case .operation(let operation, _) = match { operation } else { nil }
+
+    var problem: Problem?
+    let answer: Answer
+    do {
+      switch match {
+      case .operation(let operation, let parameters):
+        let call = Call(
+          request: request, operation: operation, pathParameters: parameters, requestID: requestID,
+          source: source(of: request, peer: context.peer), api: self, notes: notes)
+        answer = try await operation.respond(call)
+      case .wrongMethod(let allowed): throw RequestFailure.wrongMethod(allowed: allowed)
+      case .none: throw RequestFailure.unknownRoute
+      }
+    } catch {
+      let failed = Problem.of(error, credential: operation?.credential ?? .none)
+      problem = failed
+      answer = failed.answer(requestID: requestID)
+    }
+    hooks.requestFinished(
+      RequestRecord(
+        requestID: requestID, method: Self.knownMethod(request.method), route: operation?.path ?? "unmatched",
+        operationID: operation?.id ?? "unmatched", status: answer.status,
+        durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
+        operatorDetail: problem?.operatorDetail))
+    return answer.response(requestID: requestID)
+  }
+
+  /// The caller's own id if it is ASCII without controls and not too long, else a fresh one (contract, section 1).
+  private static func requestID(of request: Request) -> String {
+    if let given = request.headers[.requestID], (1...APILimits.requestIDBytesMax).contains(given.utf8.count),
+      given.utf8.allSatisfy({ 0x20...0x7e ~= $0 })
+    {
+      return given
+    }
+    var generator = SystemRandomNumberGenerator()
+    return Identifier<Request>(using: &generator).description
+  }
+
+  private func source(of request: Request, peer: SocketAddress?) -> String {
+    SourceAddress.key(
+      peer: peer, forwardedFor: request.headers[values: .forwardedFor], trustedProxies: settings.trustedProxies)
+  }
+
+  /// Methods come from the caller; only the usual ones become words of the log and the metrics.
+  private static func knownMethod(_ method: HTTPRequest.Method) -> String {
+    let known: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
+    return known.contains(method) ? method.rawValue : "OTHER"
+  }
+}

@@ -1,0 +1,106 @@
+import HTTPTypes
+import Hummingbird
+import KassaDomain
+import KassaJSON
+import KassaService
+
+/// One request on its way: what every operation needs of it.
+struct Call: Sendable {
+  let request: Request
+  let operation: Operation
+  /// The path's parameters, as the caller wrote them.
+  let pathParameters: [String: Substring]
+  let requestID: String
+  /// Where the request came from, in a canonical spelling.
+  let source: String
+  let api: KassaAPI
+  /// What the log and the metrics learn on the way.
+  let notes: RequestNotes
+
+  var service: KassaService { api.service }
+
+  /// The identifier in the path. Throws `ServiceFailure.notFound` when it is none: it names nothing of anybody's.
+  func pathID<Entity>(_ name: String) throws -> Identifier<Entity> {
+    guard let text = pathParameters[name], let id = Identifier<Entity>(text: text) else {
+      throw ServiceFailure.notFound
+    }
+    return id
+  }
+
+  /// The one value of a header. Throws when it is there more than once.
+  func header(_ name: HTTPField.Name) throws -> String? {
+    let values = request.headers[values: name]
+    guard values.count <= 1 else {
+      throw RequestFailure.invalidHeader(name.canonicalName, "must be sent once, not \(values.count) times")
+    }
+    return values.first
+  }
+}
+
+/// A call with what an operation of its kind may use.
+protocol OperationCall: Sendable {
+  var call: Call { get }
+  var bodyRule: Operation.Body { get }
+}
+
+struct OpenCall: OperationCall {
+  let call: Call
+  let bodyRule: Operation.Body
+}
+
+struct MerchantCall: OperationCall {
+  let call: Call
+  let bodyRule: Operation.Body
+  let principal: MerchantPrincipal
+}
+
+struct DeviceCall: OperationCall {
+  let call: Call
+  let bodyRule: Operation.Body
+  let principal: DevicePrincipal
+}
+
+extension OperationCall {
+  var service: KassaService { call.service }
+  var query: QueryReader { get throws { try QueryReader(call.request.uri.query) } }
+
+  /// Reads the body as one JSON object. Throws 415, 413, 408 or 400.
+  func body() async throws -> RequestBodyContent {
+    guard case .json(let bytesMax) = bodyRule else { preconditionFailure("\(call.operation.id) declares no body") }
+    return try await RequestBodyContent.read(call, bytesMax: bytesMax)
+  }
+}
+
+extension MerchantCall {
+  /// What the caller's `Idempotency-Key` asks for, or `nil` without one.
+  func once<Output>(
+    _ body: RequestBodyContent, render: @escaping @Sendable (Output) -> RenderedAnswer
+  ) throws -> IdempotentRequest<Output>? {
+    guard let key = try call.header(.idempotencyKey) else { return nil }
+    guard (1...APILimits.idempotencyKeyBytesMax).contains(key.utf8.count), key.utf8.allSatisfy({ 0x21...0x7e ~= $0 })
+    else {
+      throw RequestFailure.invalidHeader(
+        "Idempotency-Key", "must have 1 to \(APILimits.idempotencyKeyBytesMax) visible ASCII characters")
+    }
+    return IdempotentRequest(
+      operation: "\(call.request.method.rawValue) \(call.request.uri.path)", key: key, bodyHash: sha256(body.bytes),
+      render: render)
+  }
+}
+
+extension HTTPField.Name {
+  static let idempotencyKey = constant("idempotency-key")
+  static let idempotentReplayed = constant("idempotent-replayed")
+  static let requestID = constant("x-request-id")
+  static let merchantID = constant("x-merchant-id")
+  static let forwardedFor = constant("x-forwarded-for")
+  static let proof = constant("dpop")
+  static let rateLimit = constant("ratelimit")
+  static let rateLimitPolicy = constant("ratelimit-policy")
+
+  /// A name known to be a token (RFC 9110, section 5.1).
+  private static func constant(_ name: String) -> HTTPField.Name {
+    guard let made = HTTPField.Name(name) else { preconditionFailure("\(name) is no header name") }
+    return made
+  }
+}

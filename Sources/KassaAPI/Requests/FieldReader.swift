@@ -1,0 +1,133 @@
+import KassaDomain
+import KassaJSON
+import KassaService
+
+/// Takes the members of a JSON object one by one and gathers every flaw, so that one answer names them all.
+///
+/// A member that is missing or `null` counts as left out. Members nobody asks for are ignored.
+struct FieldReader {
+  private let object: JSONObject
+  private(set) var flaws: [FieldFlaw] = []
+
+  init(_ object: JSONObject) { self.object = object }
+
+  /// Ends the reading. Throws all flaws, if any.
+  func finish() throws {
+    guard flaws.isEmpty else { throw RequestFailure.invalid(flaws) }
+  }
+
+  mutating func refuse(_ path: String, _ message: String) {
+    flaws.append(FieldFlaw(path, message))
+  }
+
+  func has(_ name: String) -> Bool { value(name) != nil }
+
+  /// Text of `characters` Unicode scalars.
+  mutating func text(_ name: String, characters: ClosedRange<Int>) -> String? {
+    guard let value = value(name) else { return nil }
+    guard case .string(let text) = value else {
+      refuse(name, "must be a string")
+      return nil
+    }
+    guard characters.contains(text.unicodeScalars.count) else {
+      refuse(name, "must have \(characters.lowerBound) to \(characters.upperBound) characters")
+      return nil
+    }
+    return text
+  }
+
+  mutating func requiredText(_ name: String, characters: ClosedRange<Int>) -> String? {
+    guard has(name) else {
+      refuse(name, "is required")
+      return nil
+    }
+    return text(name, characters: characters)
+  }
+
+  /// A whole number in plain digits: `1.0` and `1e2` are not.
+  mutating func integer(_ name: String, _ range: ClosedRange<Int64>, unit: String) -> Int64? {
+    guard let value = value(name) else { return nil }
+    guard case .integer(let number) = value, range.contains(number) else {
+      refuse(name, "must be a whole number of \(unit) from \(range.lowerBound) to \(range.upperBound)")
+      return nil
+    }
+    return number
+  }
+
+  /// One of the cases' raw values.
+  mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _ type: Choice.Type) -> Choice?
+  where Choice.RawValue == String {
+    guard let value = value(name) else { return nil }
+    guard case .string(let text) = value,
+      let choice = Choice.allCases.first(where: { sameBytes($0.rawValue, text) })
+    else {
+      refuse(name, "must be one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+      return nil
+    }
+    return choice
+  }
+
+  mutating func requiredChoice<Choice: RawRepresentable & CaseIterable>(
+    _ name: String, _ type: Choice.Type
+  ) -> Choice? where Choice.RawValue == String {
+    guard has(name) else {
+      refuse(name, "is required")
+      return nil
+    }
+    return choice(name, type)
+  }
+
+  mutating func identifier<Entity>(_ name: String, of: Entity.Type) -> Identifier<Entity>? {
+    guard let value = value(name) else { return nil }
+    guard case .string(let text) = value, let id = Identifier<Entity>(text: text) else {
+      refuse(name, "must be a UUID, like 550e8400-e29b-41d4-a716-446655440000")
+      return nil
+    }
+    return id
+  }
+
+  /// An object from string to string; left out it is empty.
+  mutating func metadata(_ name: String) -> Metadata {
+    guard let value = value(name) else { return .empty }
+    guard case .object(let object) = value else {
+      refuse(name, "must be an object from string to string")
+      return .empty
+    }
+    var members: [(key: String, value: String)] = []
+    for member in object.members {
+      if case .string(let text) = member.value {
+        members.append((member.name, text))
+      } else {
+        refuse("\(name).\(Self.shortened(member.name))", "must be a string")
+      }
+    }
+    switch Metadata.make(members) {
+    case .success(let metadata): return metadata
+    case .failure(let failure):
+      for flaw in failure.all {
+        refuse(flaw.key.map { "\(name).\(Self.shortened($0))" } ?? name, flaw.message)
+      }
+      return .empty
+    }
+  }
+
+  mutating func object(_ name: String) -> JSONObject? {
+    guard let value = value(name) else { return nil }
+    guard case .object(let object) = value else {
+      refuse(name, "must be an object")
+      return nil
+    }
+    return object
+  }
+
+  private func value(_ name: String) -> JSONValue? {
+    guard let value = object[name] else { return nil }
+    if case .null = value { return nil }
+    return value
+  }
+
+  /// A caller's key as part of a path in an answer: not longer than anybody can read.
+  private static func shortened(_ key: String) -> String {
+    key.unicodeScalars.count <= 60 ? key : String(String.UnicodeScalarView(key.unicodeScalars.prefix(60))) + "…"
+  }
+}

@@ -1,0 +1,52 @@
+import HTTPTypes
+import KassaDomain
+import KassaService
+
+/// `Authorization: Basic` with the raw key, or with base64 of `username:key` (contract, section 1, "Authentication").
+enum MerchantAuthentication {
+  static func authenticate(_ call: Call) async throws -> MerchantPrincipal {
+    guard let header = try? call.header(.authorization), let (username, key) = credential(header) else {
+      throw ServiceFailure.unauthorized
+    }
+    let principal = try await call.service.authenticateMerchant(
+      key: key, username: username, requestID: call.requestID)
+    call.notes.note(merchant: principal.merchantID)
+    if let named = try call.header(.merchantID), MerchantID(text: named) != principal.merchantID {
+      throw ServiceFailure.merchantMismatch
+    }
+    try call.api.rateLimiter.take(principal.merchantID, nowNanoseconds: monotonicNanoseconds())
+    return principal
+  }
+
+  private static func credential(_ header: String) -> (username: String?, key: String)? {
+    guard let value = AuthorizationHeader(header), value.scheme == "basic",
+      value.credential.utf8.count <= APILimits.secretTextBytesMax
+    else { return nil }
+    if value.credential.hasPrefix("kassa_") { return (nil, String(value.credential)) }
+    guard let decoded = base64Decoded(value.credential), let text = String(validating: decoded, as: UTF8.self) else {
+      return nil
+    }
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    return parts.count == 2 ? (String(parts[0]), String(parts[1])) : (nil, text)
+  }
+
+  /// Standard base64, with or without padding (RFC 4648, section 4).
+  private static func base64Decoded(_ text: Substring) -> [UInt8]? {
+    var urlForm = text.replacing("+", with: "-").replacing("/", with: "_")
+    while urlForm.hasSuffix("=") { urlForm.removeLast() }
+    return bytes(base64URL: urlForm)
+  }
+}
+
+/// A scheme, in lower case, and what follows it after one or more spaces (RFC 9110, section 11.4).
+struct AuthorizationHeader {
+  let scheme: String
+  let credential: Substring
+
+  init?(_ header: String) {
+    let parts = header.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2 else { return nil }
+    scheme = parts[0].lowercased()
+    credential = parts[1].drop { $0 == " " }
+  }
+}

@@ -1,0 +1,16 @@
+import HTTPTypes
+import KassaService
+
+/// Why a request is refused before any use case sees it.
+enum RequestFailure: Error {
+  case unknownRoute
+  case wrongMethod(allowed: [HTTPRequest.Method])
+  /// Every failing field.
+  case invalid([FieldFlaw])
+  case malformedJSON(String)
+  case invalidHeader(String, String)
+  case bodyTooLarge(bytesMax: Int)
+  case bodyTimedOut
+  case unsupportedMediaType
+  case tooManyRequests(perSecond: Int, retryAfterSeconds: Int64)
+}

@@ -1,0 +1,172 @@
+import Foundation
+import Hummingbird
+import HummingbirdCore
+import KassaAPI
+import KassaDelivery
+import KassaDomain
+import KassaSQLite
+import KassaService
+import KassaStore
+import Logging
+import NIOCore
+import ServiceLifecycle
+import Synchronization
+
+/// Puts the parts together and runs them.
+package enum KassaServer {
+  /// Time that requests under way get to finish after SIGTERM or SIGINT.
+  private static let drainSeconds = 30
+
+  /// What a server that listens tells its starter.
+  package struct Ready: Sendable {
+    package let url: String
+    /// In the playground only.
+    package let playground: (merchant: MerchantID, apiKey: String)?
+  }
+
+  /// Serves until SIGTERM or SIGINT, then drains. `whenReady` is called once it listens.
+  package static func run(_ settings: ServerSettings, whenReady: @escaping @Sendable (Ready) throws -> Void)
+    async throws
+  {
+    raiseOpenFilesLimit()
+    let logger = settings.logging.logger("kassa")
+    let secrets = try loadSecrets(settings)
+    let store = try openStore(settings.database)
+    do {
+      let address = ListeningAddress(host: settings.host, port: settings.port)
+      let service = makeService(settings, store: store, secrets: secrets, listeningURL: { address.url })
+      try await claim(service, database: settings.database)
+      let playground = settings.environment == .playground ? try await service.preparePlayground() : nil
+      let application = buildApplication(settings, service: service, logger: logger) { port in
+        address.note(port: port)
+        let ready = Ready(url: address.url, playground: playground)
+        do {
+          if let path = settings.readyFile { try write(ready, to: path) }
+          try whenReady(ready)
+        } catch {
+          logger.critical("could not tell that the server is ready", metadata: ["error": "\(error)"])
+        }
+      }
+      var group = ServiceGroupConfiguration(
+        services: [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+      group.maximumGracefulShutdownDuration = .seconds(drainSeconds)
+      try await ServiceGroup(configuration: group).run()
+    } catch {
+      await store.close()
+      throw error
+    }
+    await store.close()
+    logger.info("stopped")
+  }
+
+  /// The whole server as one service: used by the program and by tests alike.
+  package static func buildApplication(
+    _ settings: ServerSettings, service: KassaService, logger: Logger,
+    whenListening: @escaping @Sendable (_ port: Int) -> Void
+  ) -> some Service {
+    let metrics = Metrics()
+    let api = KassaAPI(
+      service: service, settings: settings.api,
+      hooks: APIHooks(
+        requestFinished: { record in
+          metrics.count(record)
+          logger.log(record)
+        },
+        openConnections: metrics.connections(changedBy:),
+        metrics: { metrics.rendered(security: try? await service.codeSecurity()) }))
+    return Application(
+      responder: api, server: api.server,
+      configuration: ApplicationConfiguration(
+        address: .hostname(settings.host, port: settings.port), serverName: nil, backlog: APILimits.listenBacklog,
+        availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionsMax, logger: logger)),
+      services: [Sweeper(service: service, logger: logger)],
+      onServerRunning: { whenListening($0.localAddress?.port ?? settings.port) },
+      logger: settings.logging.logger("kassa.http", from: .warning))
+  }
+
+  package static func openStore(_ database: DatabaseAddress) throws -> SQLiteStore {
+    do {
+      return try SQLiteStore(path: database.sqlitePath)
+    } catch StoreError.unusable(let detail) {
+      throw SettingsError(detail.text)
+    }
+  }
+
+  /// The server's secrets: loaded before the database is opened, because a new key file is made only for a new database.
+  package static func loadSecrets(_ settings: ServerSettings) throws -> ServerSecrets {
+    let key = try settings.secretKey ?? SecretKey.load(for: settings.database)
+    guard let secrets = ServerSecrets(masterKey: key) else { throw SettingsError("the secret key must have 32 bytes") }
+    return secrets
+  }
+
+  package static func makeService(
+    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets,
+    listeningURL: @escaping @Sendable () -> String
+  ) -> KassaService {
+    KassaService(
+      store: store, secrets: secrets, environment: settings.environment,
+      settings: ServiceSettings(
+        codeAttemptsPerDay: settings.codeAttemptsPerDay,
+        codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
+        publicURL: { settings.publicURL ?? listeningURL() }),
+      clock: SystemClock.now)
+  }
+
+  /// Claims the database, with an operator's words for what may be wrong.
+  package static func claim(_ service: KassaService, database: DatabaseAddress) async throws {
+    do {
+      try await service.claimInstallation()
+    } catch InstallationMismatch.environment(let stored) {
+      throw SettingsError(
+        "\(database.sqlitePath) belongs to a \(stored.rawValue) installation and cannot be used as "
+          + "\(service.environment.rawValue): name another file with --database-url")
+    } catch InstallationMismatch.secretKey {
+      throw SettingsError(
+        "the secret key is not that of \(database.sqlitePath): restore \(SecretKey.path(of: database)), or set "
+          + "\(SettingName.secretKey.variable) to the right one")
+    }
+  }
+
+  /// Where the server listens: with port 0 known only once it does.
+  private final class ListeningAddress: Sendable {
+    private let host: String
+    private let port: Atomic<Int>
+
+    init(host: String, port: Int) {
+      self.host = host.contains(":") ? "[\(host)]" : host
+      self.port = Atomic(port)
+    }
+
+    var url: String { "http://\(host):\(port.load(ordering: .relaxed))" }
+
+    func note(port: Int) { self.port.store(port, ordering: .relaxed) }
+  }
+
+  /// One JSON object, put in place whole, for the owner only.
+  private static func write(_ ready: Ready, to path: String) throws {
+    var members = ["url": ready.url]
+    if let playground = ready.playground {
+      members["merchant_id"] = playground.merchant.description
+      members["api_key"] = playground.apiKey
+    }
+    var object: [String: Any] = members
+    if ready.playground != nil { object["pid"] = Int(ProcessInfo.processInfo.processIdentifier) }
+    let data = try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+    let temporary = path + ".\(ProcessInfo.processInfo.processIdentifier)"
+    guard
+      FileManager.default.createFile(
+        atPath: temporary, contents: data + Data("\n".utf8), attributes: [.posixPermissions: 0o600])
+    else { throw SettingsError("--\(SettingName.readyFile.rawValue): \(path) cannot be written") }
+    guard rename(temporary, path) == 0 else {
+      throw SettingsError("--\(SettingName.readyFile.rawValue): \(path) cannot be written")
+    }
+  }
+
+  /// Thousands of phones are thousands of open files; the usual soft limit is 1024.
+  private static func raiseOpenFilesLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import KassaAPI
+import KassaDomain
+import KassaJSON
+import Logging
+import Synchronization
+
+/// How log lines look and which there are.
+package struct LogSettings: Sendable {
+  package var level: Logger.Level
+  package var isJSON: Bool
+
+  package init(_ source: SettingsSource) throws {
+    level = try source.value(
+      .logLevel, default: .info,
+      allowed: "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))"
+    ) { Logger.Level(rawValue: $0) }
+    let format = try source.value(.logFormat, default: "auto", allowed: "auto, json or text") {
+      ["auto", "json", "text"].contains($0) ? $0 : nil
+    }
+    isJSON = format == "json" || (format == "auto" && isatty(STDERR_FILENO) == 0)
+  }
+}
+
+/// Writes one line a message to standard error: JSON for machines, text for people.
+struct LineLogHandler: LogHandler {
+  var metadata: Logger.Metadata = [:]
+  var logLevel: Logger.Level
+  let label: String
+  let isJSON: Bool
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    var all = metadata
+    if let given = event.metadata { all.merge(given) { $1 } }
+    let fields = all.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
+    let message = "\(event.message)"
+    let line = isJSON ? json(event.level, message, fields) : text(event.level, message, fields)
+    var bytes = line + "\n"
+    bytes.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+
+  private func json(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> String {
+    var writer = JSONWriter()
+    writer.object { object in
+      object.member("time", Self.now)
+      object.member("level", level.rawValue)
+      object.member("logger", label)
+      object.member("message", message)
+      for (name, value) in fields { object.member(dynamicName: name, value) }
+    }
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
+  private func text(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> String {
+    let details = fields.map { " \($0)=\(Self.oneLine($1))" }.joined()
+    return "\(Self.now) \(level.rawValue.uppercased()) \(Self.oneLine(message))\(details)"
+  }
+
+  /// Control characters would let a caller forge lines.
+  private static func oneLine(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : $0 }))
+  }
+
+  private static var now: String { SystemClock.now().description }
+}
+
+/// The machine's wall clock.
+package enum SystemClock {
+  @Sendable package static func now() -> Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(millisecondsSinceEpoch: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+  }
+}
+
+extension LogSettings {
+  /// Logs from `level` on, or from the set level if that is higher.
+  package func logger(_ label: String, from level: Logger.Level = .trace) -> Logger {
+    let (level, isJSON) = (max(level, self.level), isJSON)
+    return Logger(label: label) { LineLogHandler(logLevel: level, label: $0, isJSON: isJSON) }
+  }
+}
+
+extension Logger {
+  /// The line of one answered request. Quiet for what tools ask all the time.
+  func log(_ record: RequestRecord) {
+    let isProbe = ["getHealth", "getReadiness", "getMetrics"].contains(record.operationID)
+    let level: Logger.Level = record.status >= 500 ? .error : isProbe ? .debug : .info
+    guard level >= logLevel else { return }
+    var metadata: Logger.Metadata = [
+      "request_id": "\(record.requestID)", "method": "\(record.method)", "route": "\(record.route)",
+      "status": "\(record.status)", "duration_ms": "\(Self.milliseconds(record.durationNanoseconds))",
+    ]
+    if let merchant = record.merchant { metadata["merchant_id"] = "\(merchant)" }
+    if let problem = record.problem { metadata["problem"] = "\(problem)" }
+    if let detail = record.operatorDetail { metadata["detail"] = "\(detail.text)" }
+    log(level: level, "request", metadata: metadata)
+  }
+
+  private static func milliseconds(_ nanoseconds: Int64) -> String {
+    let microseconds = nanoseconds / 1000
+    let fraction = String(microseconds % 1000)
+    return "\(microseconds / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
+  }
+}

@@ -1,0 +1,87 @@
+import KassaAPI
+import KassaService
+import Synchronization
+
+/// The figures of this server, for Prometheus' text format (version 0.0.4).
+final class Metrics: Sendable {
+  private struct RequestKey: Hashable {
+    let operation: String
+    let status: Int
+  }
+
+  private struct Histogram {
+    var buckets = [Int64](repeating: 0, count: Metrics.bucketSeconds.count)
+    var count: Int64 = 0
+    var sumSeconds = 0.0
+
+    mutating func observe(_ seconds: Double) {
+      count += 1
+      sumSeconds += seconds
+      for (index, bound) in Metrics.bucketSeconds.enumerated() where seconds <= bound { buckets[index] += 1 }
+    }
+  }
+
+  private struct State {
+    var requests: [RequestKey: Int64] = [:]
+    var durations: [String: Histogram] = [:]
+    var problems: [String: Int64] = [:]
+  }
+
+  private static let bucketSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+  private let state = Mutex(State())
+  private let openConnections = Atomic<Int>(0)
+
+  func connections(changedBy change: Int) { openConnections.add(change, ordering: .relaxed) }
+
+  func count(_ record: RequestRecord) {
+    state.withLock { state in
+      state.requests[RequestKey(operation: record.operationID, status: record.status), default: 0] += 1
+      state.durations[record.operationID, default: Histogram()]
+        .observe(Double(record.durationNanoseconds) / 1_000_000_000)
+      if let problem = record.problem { state.problems[problem, default: 0] += 1 }
+    }
+  }
+
+  /// All figures as text. `security` is left out when the store cannot tell.
+  func rendered(security: CodeSecurityReport?) -> String {
+    let state = self.state.withLock { $0 }
+    var text = ""
+    func family(_ name: String, _ type: String, _ help: String) {
+      text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+    }
+    family("kassa_http_requests_total", "counter", "Requests answered, by operation and status.")
+    for (key, count) in state.requests.sorted(by: {
+      ($0.key.operation, $0.key.status) < ($1.key.operation, $1.key.status)
+    }) {
+      text += "kassa_http_requests_total{operation=\"\(key.operation)\",status=\"\(key.status)\"} \(count)\n"
+    }
+    family("kassa_http_request_duration_seconds", "histogram", "Time from a request's head to its answer.")
+    for (operation, histogram) in state.durations.sorted(by: { $0.key < $1.key }) {
+      let name = "kassa_http_request_duration_seconds"
+      for (bound, count) in zip(Self.bucketSeconds, histogram.buckets) {
+        text += "\(name)_bucket{operation=\"\(operation)\",le=\"\(bound)\"} \(count)\n"
+      }
+      text += "\(name)_bucket{operation=\"\(operation)\",le=\"+Inf\"} \(histogram.count)\n"
+      text += "\(name)_sum{operation=\"\(operation)\"} \(histogram.sumSeconds)\n"
+      text += "\(name)_count{operation=\"\(operation)\"} \(histogram.count)\n"
+    }
+    family("kassa_problems_total", "counter", "Problems answered, by their code.")
+    for (code, count) in state.problems.sorted(by: { $0.key < $1.key }) {
+      text += "kassa_problems_total{code=\"\(code)\"} \(count)\n"
+    }
+    family("kassa_open_connections", "gauge", "Connections open now.")
+    text += "kassa_open_connections \(openConnections.load(ordering: .relaxed))\n"
+    if let security {
+      family("kassa_enrollment_codes_live", "gauge", "Typed codes that can be redeemed now.")
+      text += "kassa_enrollment_codes_live \(security.security.liveTotal)\n"
+      family("kassa_enrollment_code_attempts_used", "gauge", "Failed attempts at typed codes since 00:00 UTC.")
+      text += "kassa_enrollment_code_attempts_used \(security.attemptsUsedToday)\n"
+      family("kassa_enrollment_code_attempts_limit", "gauge", "Failed attempts at typed codes evaluated per UTC day.")
+      text += "kassa_enrollment_code_attempts_limit \(security.attemptsPerDay)\n"
+      family("kassa_enrollment_code_hit_chance", "gauge", "Chance per day that guessing hits a code; at most 2^-20.")
+      text += "kassa_enrollment_code_hit_chance \(security.chanceOfHitPerDay)\n"
+    }
+    return text
+  }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import KassaService
+
+/// The server's secret key: from `KASSA_SECRET_KEY`, or from a file beside the database that only its owner can read.
+package enum SecretKey {
+  package static func fromSettings(_ source: SettingsSource) throws -> [UInt8]? {
+    try source.value(.secretKey, default: nil, allowed: "32 bytes in base64") { text in
+      guard let data = Data(base64Encoded: text), data.count == ServerSecrets.keyBytes else { return nil }
+      return Array(data)
+    }
+  }
+
+  /// The file that belongs to a database.
+  package static func path(of database: DatabaseAddress) -> String { database.sqlitePath + ".key" }
+
+  /// Reads the key file. Makes it, with a fresh random key, when both it and the database are missing: a new key for an
+  /// old database could open nothing in it.
+  package static func load(for database: DatabaseAddress) throws -> [UInt8] {
+    let path = path(of: database)
+    let files = FileManager.default
+    if !files.fileExists(atPath: path) {
+      guard !files.fileExists(atPath: database.sqlitePath) else {
+        throw SettingsError(
+          "\(path) is missing: restore it from a backup, or set \(SettingName.secretKey.variable); without its key the "
+            + "database's codes and tokens cannot be read")
+      }
+      try make(at: path)
+    }
+    return try read(path)
+  }
+
+  private static func make(at path: String) throws {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      if errno == EEXIST { return }
+      throw SettingsError("\(path) cannot be made: \(String(cString: strerror(errno)))")
+    }
+    var generator = SystemRandomNumberGenerator()
+    let key = Data((0..<ServerSecrets.keyBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+    let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    try handle.write(contentsOf: Data((key.base64EncodedString() + "\n").utf8))
+    try handle.synchronize()
+  }
+
+  private static func read(_ path: String) throws -> [UInt8] {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    if let permissions = attributes?[.posixPermissions] as? NSNumber, permissions.intValue & 0o077 != 0 {
+      throw SettingsError("\(path) can be read by others than its owner: run chmod 600 \(path)")
+    }
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+      let data = Data(base64Encoded: text.trimmingCharacters(in: .whitespacesAndNewlines)),
+      data.count == ServerSecrets.keyBytes
+    else { throw SettingsError("\(path) does not hold a secret key: 32 bytes in base64") }
+    return Array(data)
+  }
+}
