@@ -1,0 +1,51 @@
+# The two commands that matter: `make run` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Undeclared imports between targets are errors, in every build.
+SWIFT_FLAGS := --explicit-target-dependency-import-check error
+BUILD_PACKAGES := libsqlite3-dev pkg-config
+BENCH_PACKAGES := gcc nginx-light wrk python3
+
+.PHONY: help
+help: ## Show these lines
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: run
+run: packages ## Build, and start the playground on http://127.0.0.1:8080
+	@echo "Building (the first time takes some minutes; the lines below show that it moves) …"
+	swift build $(SWIFT_FLAGS) --product kassa
+	exec .build/debug/kassa playground $(ARGUMENTS)
+
+.PHONY: test
+test: packages lint ## Check the format, build, and run all tests
+	swift build $(SWIFT_FLAGS) --build-tests
+	swift test --skip-build $(ARGUMENTS)
+
+.PHONY: lint
+lint: ## Check the format of the sources
+	swift format lint --strict --recursive Sources Tests Plugins Package.swift
+
+.PHONY: format
+format: ## Format the sources
+	swift format --in-place --recursive Sources Tests Plugins Package.swift
+
+.PHONY: build
+build: packages ## Build the optimised program: .build/release/kassa
+	swift build $(SWIFT_FLAGS) --configuration release --static-swift-stdlib --product kassa
+
+.PHONY: golden
+golden: packages ## Rewrite the generated pages under docs/reference
+	swift build $(SWIFT_FLAGS) --build-tests
+	KASSA_UPDATE_GOLDEN=1 swift test --skip-build --filter Golden
+
+.PHONY: bench
+bench: build ## Measure against the engine's limit and nginx, as ratios in one run
+	@scripts/install-packages $(BENCH_PACKAGES)
+	bench/run
+
+.PHONY: packages
+packages:
+	@scripts/install-packages $(BUILD_PACKAGES)
