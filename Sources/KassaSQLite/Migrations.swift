@@ -10,6 +10,9 @@ enum Migrations {
     migrator.registerMigration("0001-pairing") { database in
       try database.execute(sql: pairing)
     }
+    migrator.registerMigration("0002-sessions") { database in
+      try database.execute(sql: sessions)
+    }
     return migrator
   }
 
@@ -169,5 +172,12 @@ enum Migrations {
       PRIMARY KEY (device_id, proof_hash)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX proofs_by_end ON proofs (expires_at);
+    """
+
+  private static let sessions = """
+    ALTER TABLE events ADD COLUMN device_id BLOB;
+    ALTER TABLE events ADD COLUMN order_id BLOB;
+    ALTER TABLE events ADD COLUMN failure_reason TEXT;
+    CREATE INDEX events_by_device ON events (device_id, position) WHERE device_id IS NOT NULL;
     """
 }

@@ -23,6 +23,11 @@ package struct KassaService: Sendable {
 
   package var now: Timestamp { clock() }
 
+  /// Appends an event to the log, in the commit of the change it tells of: the one way an event comes to be.
+  func record(_ event: Event, in transaction: any WriteTransaction) throws {
+    try transaction.events.append(event)
+  }
+
   /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
   package func checkReadiness() async throws { try await store.checkWritable() }
 }

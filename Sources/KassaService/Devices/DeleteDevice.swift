@@ -10,8 +10,8 @@ extension KassaService {
       guard var device = try transaction.devices.find(id, of: merchant) else { throw ServiceFailure.notFound }
       let event = device.delete()
       guard try transaction.devices.delete(device, at: now) else { throw ServiceFailure.changedMeanwhile }
-      try transaction.events.append(
-        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now))
+      try record(
+        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now), in: transaction)
     }
   }
 }
