@@ -4,6 +4,7 @@ import HummingbirdCore
 import KassaAPI
 import KassaDelivery
 import KassaDomain
+import KassaProviders
 import KassaSQLite
 import KassaService
 import KassaStore
@@ -34,10 +35,15 @@ package enum KassaServer {
     let store = try openStore(settings.database)
     do {
       let address = ListeningAddress(host: settings.host, port: settings.port)
-      let service = makeService(settings, store: store, secrets: secrets, listeningURL: { address.url })
+      let playgroundParts = settings.environment == .playground ? PlaygroundParts(store: store) : nil
+      let service = makeService(
+        settings, store: store, secrets: secrets, playground: playgroundParts, listeningURL: { address.url })
+      playgroundParts?.connect(service)
       try await claim(service, database: settings.database)
       let playground = settings.environment == .playground ? try await service.preparePlayground() : nil
-      let application = buildApplication(settings, service: service, logger: logger) { port in
+      let application = buildApplication(
+        settings, service: service, playground: playgroundParts, logger: logger
+      ) { port in
         address.note(port: port)
         let ready = Ready(url: address.url, playground: playground)
         do {
@@ -61,7 +67,7 @@ package enum KassaServer {
 
   /// The whole server as one service: used by the program and by tests alike.
   package static func buildApplication(
-    _ settings: ServerSettings, service: KassaService, logger: Logger,
+    _ settings: ServerSettings, service: KassaService, playground: PlaygroundParts?, logger: Logger,
     whenListening: @escaping @Sendable (_ port: Int) -> Void
   ) -> some Service {
     let metrics = Metrics()
@@ -72,7 +78,8 @@ package enum KassaServer {
           metrics.count(record)
           logger.log(record)
         },
-        openConnections: metrics.connections(changedBy:),
+        openConnections: metrics.connections(changedBy:), openStreams: metrics.streams(changedBy:),
+        playground: playground?.controls,
         metrics: { metrics.rendered(security: try? await service.codeSecurity()) }))
     return Application(
       responder: api, server: api.server,
@@ -100,7 +107,7 @@ package enum KassaServer {
   }
 
   package static func makeService(
-    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets,
+    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets, playground: PlaygroundParts? = nil,
     listeningURL: @escaping @Sendable () -> String
   ) -> KassaService {
     KassaService(
@@ -108,8 +115,8 @@ package enum KassaServer {
       settings: ServiceSettings(
         codeAttemptsPerDay: settings.codeAttemptsPerDay,
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
-        publicURL: { settings.publicURL ?? listeningURL() }),
-      clock: SystemClock.now)
+        sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
+      providers: playground.map { [.card: $0.cards] } ?? [:], clock: playground?.clock.now ?? SystemClock.now)
   }
 
   /// Claims the database, with an operator's words for what may be wrong.

@@ -32,6 +32,10 @@ final class Metrics: Sendable {
   private let state = Mutex(State())
   private let openConnections = Atomic<Int>(0)
 
+  private let openStreams = Atomic<Int>(0)
+
+  func streams(changedBy change: Int) { openStreams.add(change, ordering: .relaxed) }
+
   func connections(changedBy change: Int) { openConnections.add(change, ordering: .relaxed) }
 
   func count(_ record: RequestRecord) {
@@ -72,6 +76,8 @@ final class Metrics: Sendable {
     }
     family("kassa_open_connections", "gauge", "Connections open now.")
     text += "kassa_open_connections \(openConnections.load(ordering: .relaxed))\n"
+    family("kassa_open_streams", "gauge", "Device streams open now.")
+    text += "kassa_open_streams \(openStreams.load(ordering: .relaxed))\n"
     if let security {
       family("kassa_enrollment_codes_live", "gauge", "Typed codes that can be redeemed now.")
       text += "kassa_enrollment_codes_live \(security.security.liveTotal)\n"

@@ -24,6 +24,22 @@ struct SQLiteEvents: EventTable {
       .id(merchant), .integer(before ?? .max), .integer(Int64(limit)), read: Self.logged)
   }
 
+  func feed(of device: DeviceID, after: Int64, limit: Int) throws -> [LoggedEvent] {
+    try connection.all(
+      "SELECT \(Self.columns) FROM events WHERE device_id = ? AND position > ? ORDER BY position LIMIT ?",
+      .id(device), .integer(after), .integer(Int64(limit)), read: Self.logged)
+  }
+
+  func newestPosition(of device: DeviceID) throws -> Int64 {
+    try connection.first("SELECT max(position) FROM events WHERE device_id = ?", .id(device)) { $0.integer(0) } ?? 0
+  }
+
+  func history(of subject: SubjectID, merchant: MerchantID) throws -> [LoggedEvent] {
+    try connection.all(
+      "SELECT \(Self.columns) FROM events WHERE merchant_id = ? AND subject_id = ? ORDER BY sequence",
+      .id(merchant), .id(subject), read: Self.logged)
+  }
+
   private static let columns = """
     position, merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, device_id,
     order_id, failure_reason

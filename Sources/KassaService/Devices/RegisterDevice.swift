@@ -86,7 +86,7 @@ extension KassaService {
       try record(
         origin.event(
           .devicePaired, of: id, merchant: device.merchantID, sequence: device.version, at: now,
-          related: enrollment.id), in: transaction)
+          related: enrollment.id, device: id), in: transaction)
       return RegisteredDevice(device: device, bearerToken: token)
     }
     guard let registered else { throw ServiceFailure.enrollmentCodeInvalid }

@@ -16,7 +16,8 @@ extension KassaService {
       guard let event = device.replace(replacement) else { return device }
       guard try transaction.devices.update(device) else { throw ServiceFailure.changedMeanwhile }
       try record(
-        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now), in: transaction)
+        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now, device: id),
+        in: transaction)
       return device
     }
   }
