@@ -70,18 +70,22 @@ package struct APIHooks: Sendable {
   package var openStreams: @Sendable (Int) -> Void
   /// `nil` in production.
   package var playground: PlaygroundControls?
+  /// Called when a session was written to its device's stream, with the time since it was created.
+  package var sessionPushed: @Sendable (_ milliseconds: Int64) -> Void
   /// The metrics in Prometheus' text format.
   package var metrics: @Sendable () async throws -> String
 
   package init(
     requestFinished: @escaping @Sendable (RequestRecord) -> Void, openConnections: @escaping @Sendable (Int) -> Void,
     openStreams: @escaping @Sendable (Int) -> Void, playground: PlaygroundControls?,
+    sessionPushed: @escaping @Sendable (Int64) -> Void,
     metrics: @escaping @Sendable () async throws -> String
   ) {
     self.requestFinished = requestFinished
     self.openConnections = openConnections
     self.openStreams = openStreams
     self.playground = playground
+    self.sessionPushed = sessionPushed
     self.metrics = metrics
   }
 }

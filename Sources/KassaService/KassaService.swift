@@ -11,17 +11,21 @@ package struct KassaService: Sendable {
   /// The ways to collect money that this server has.
   let providers: [PaymentMethod: any PaymentProvider]
   package let signals = FeedSignals()
+  /// Told of each attempt that reached another outcome, after the commit.
+  let paymentChanged: @Sendable (Payment) -> Void
 
   /// `clock` gives the present moment; it never runs backwards by more than the operating system's does.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
-    providers: [PaymentMethod: any PaymentProvider] = [:], clock: @escaping @Sendable () -> Timestamp
+    providers: [PaymentMethod: any PaymentProvider] = [:],
+    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in }, clock: @escaping @Sendable () -> Timestamp
   ) {
     self.store = store
     self.secrets = secrets
     self.environment = environment
     self.settings = settings
     self.providers = providers
+    self.paymentChanged = paymentChanged
     self.clock = clock
   }
 

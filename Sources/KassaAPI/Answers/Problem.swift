@@ -75,7 +75,7 @@ struct Problem: Sendable {
     case .bodyTimedOut:
       return Problem(
         status: 408, code: "request_timeout", title: "Request Timeout",
-        detail: "the body must arrive within \(APILimits.bodySeconds) seconds", headers: [(.connection, "close")])
+        detail: "the body did not arrive in time: send it without pauses", headers: [(.connection, "close")])
     case .unsupportedMediaType:
       return Problem(
         status: 415, code: "unsupported_media_type", title: "Unsupported Media Type",
@@ -122,7 +122,7 @@ struct Problem: Sendable {
     case .codeAttemptsExceeded(let scope, let retryAfterSeconds):
       let (limit, window, whose): (Int64, Int64, String) =
         switch scope {
-        case .deployment(let limit): (limit, 86_400, "this server")
+        case .deployment(let limit): (limit, 86_400, "this installation")
         case .source(let limit): (limit, 60, "this address")
         }
       return tooMany(

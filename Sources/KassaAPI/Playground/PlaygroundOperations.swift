@@ -22,9 +22,19 @@ enum PlaygroundOperations {
       var query = try call.query
       let outcome = query.outcome()
       try query.finish()
-      let view = try await call.service.simulateTap(
-        id, outcome, by: try playground(call).cards, as: call.principal)
+      let actor = CollectingActor.merchant(call.principal)
+      _ = try await call.service.simulateTap(id, outcome, by: try playground(call.call).cards, as: actor)
+      let view = try await call.service.session(id, as: actor)
       return .json(200, jsonObject { SessionWire.write(view, &$0) })
+    },
+    .device("simulateOwnTap", .post, "/pos/v1/dev/sessions/{session_id}/simulate-tap") { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      var query = try call.query
+      let outcome = query.outcome()
+      try query.finish()
+      let view = try await call.service.simulateTap(
+        id, outcome, by: try playground(call.call).cards, as: .device(call.principal))
+      return .json(200, PaymentWire.attempt(view))
     },
     .merchant("planCardFault", .post, "/ipp/v1/dev/card-faults", body: .json) { call in
       var fields = FieldReader(try await call.body().object)
@@ -32,7 +42,7 @@ enum PlaygroundOperations {
       let fault = fields.requiredText("fault", characters: 1...20)
       let count = fields.integer("count", 1...1000, unit: "calls") ?? 1
       let delay = fields.integer("delay_milliseconds", 0...600_000, unit: "milliseconds") ?? 0
-      let known = try playground(call)
+      let known = try playground(call.call)
       if let operation, !known.cardOperations.contains(operation) {
         fields.refuse("operation", "must be one of \(known.cardOperations.joined(separator: ", "))")
       }
@@ -50,18 +60,18 @@ enum PlaygroundOperations {
       var fields = FieldReader(try await call.body().object)
       let seconds = fields.requiredInteger("advance_seconds", 0...31_536_000, unit: "seconds")
       try fields.finish()
-      try playground(call).advanceClock(seconds ?? 0)
+      try playground(call.call).advanceClock(seconds ?? 0)
       return try clock(call)
     },
   ]
 
-  private static func playground(_ call: MerchantCall) throws -> PlaygroundControls {
-    guard let playground = call.call.api.hooks.playground else { throw RequestFailure.unknownRoute }
+  private static func playground(_ call: Call) throws -> PlaygroundControls {
+    guard let playground = call.api.hooks.playground else { throw RequestFailure.unknownRoute }
     return playground
   }
 
   private static func clock(_ call: MerchantCall) throws -> Answer {
-    let offset = try playground(call).clockOffsetSeconds()
+    let offset = try playground(call.call).clockOffsetSeconds()
     let now = call.service.now
     return .json(
       200,

@@ -25,13 +25,13 @@ enum DeviceStream {
       if let resumed = resumed.flatMap({ Int64($0) }) { resumed } else { try await call.service.feedStart(of: device) }
     let principal = call.principal
     let service = call.service
-    let openStreams = call.call.api.hooks.openStreams
+    let hooks = call.call.api.hooks
     return .stream { writer in
-      openStreams(+1)
-      defer { openStreams(-1) }
+      hooks.openStreams(+1)
+      defer { hooks.openStreams(-1) }
       if resumed == nil { try await writer.write(frame(id: start, event: "ready", data: "{}")) }
       let signals = service.signals.listen(to: device)
-      try await run(principal, after: start, service, signals, &writer)
+      try await run(principal, after: start, service, signals, hooks, &writer)
     }
   }
 
@@ -39,7 +39,7 @@ enum DeviceStream {
   /// the server stops.
   private static func run(
     _ principal: DevicePrincipal, after start: Int64, _ service: KassaService, _ signals: FeedSignals.Listener,
-    _ writer: inout any ResponseBodyWriter
+    _ hooks: APIHooks, _ writer: inout any ResponseBodyWriter
   ) async throws {
     var position = start
     let ticks = Heartbeat(signals: signals, seconds: APILimits.heartbeatSeconds)
@@ -49,6 +49,8 @@ enum DeviceStream {
         guard let event = name(of: logged.event.type) else { continue }
         try await writer.write(frame(id: logged.position, event: event, data: data(logged.event)))
         if logged.event.type == .sessionCreated {
+          hooks.sessionPushed(
+            service.now.millisecondsSinceEpoch - logged.event.at.millisecondsSinceEpoch)
           try await service.note(.pushed, of: logged.event.subjectID.of(Session.self), as: principal)
         }
         if logged.event.type == .deviceDeleted { return }

@@ -14,7 +14,7 @@ extension KassaService {
     let now = self.now
     var generator = SystemRandomNumberGenerator()
     let order = OrderID(using: &generator)
-    let view = try await writeSession { transaction in
+    let applied = try await writeSession { transaction in
       guard var payment = try transaction.payments.find(id, of: merchant),
         var session = try transaction.sessions.find(payment.sessionID, of: merchant)
       else { throw ServiceFailure.notFound }
@@ -30,8 +30,11 @@ extension KassaService {
       let before = payment
       payment.note(answer, wantedEnding: wantedEnding, mustReverse: change.mustReverse, at: now)
       if payment != before { try transaction.payments.save(payment) }
-      return CollectionView(session: session, payment: payment)
+      let hasNewOutcome = payment.state != before.state && payment.state != .open
+      return AppliedAnswer(session: session, payment: payment, hasNewOutcome: hasNewOutcome)
     }
+    if applied.hasNewOutcome { paymentChanged(applied.payment) }
+    let view = CollectionView(session: applied.session, payment: applied.payment)
     guard view.payment.state == .reversing else { return view }
     return try await reverse(view)
   }
@@ -57,6 +60,13 @@ extension KassaService {
       return CollectionView(session: session, payment: payment)
     }
   }
+}
+
+/// What one commit made of an answer.
+private struct AppliedAnswer: Sendable, SessionHolder {
+  let session: Session
+  let payment: Payment
+  let hasNewOutcome: Bool
 }
 
 extension Payment {

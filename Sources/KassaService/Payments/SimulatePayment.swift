@@ -11,9 +11,8 @@ extension KassaService {
   /// A customer taps a card on the session's device (contract, section 9): chooses the card if no method was chosen,
   /// taps, and settles. Throws `sessionOver` or `sessionFinalized` for a session that is over.
   package func simulateTap(
-    _ id: SessionID, _ outcome: SimulatedOutcome, by simulator: any CardSimulator, as principal: MerchantPrincipal
-  ) async throws -> SessionView {
-    let actor = CollectingActor.merchant(principal)
+    _ id: SessionID, _ outcome: SimulatedOutcome, by simulator: any CardSimulator, as actor: CollectingActor
+  ) async throws -> CollectionView {
     let session = try await session(id, as: actor).session
     let payment: PaymentID
     switch session.state {
@@ -23,8 +22,7 @@ extension KassaService {
     case .cancelled, .expired, .failed: throw ServiceFailure.sessionOver
     }
     guard try await simulator.tap(payment, outcome) else { throw ServiceFailure.paymentInProgress }
-    _ = try await settlePayment(payment, of: id, as: actor)
-    return try await self.session(id, as: actor)
+    return try await settlePayment(payment, of: id, as: actor)
   }
 
   /// Applies an answer that a provider tells a second time.
