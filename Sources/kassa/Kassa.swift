@@ -18,7 +18,9 @@ struct Kassa: AsyncParsableCommand {
       (port = 8080) named by --config-file or KASSA_CONFIG_FILE. The first of these that names it counts.
       """,
     version: "1.0.0",
-    subcommands: [Playground.self, Serve.self, Merchants.self, Keys.self, Migrate.self, Doctor.self])
+    subcommands: [
+      Playground.self, Serve.self, Merchants.self, Keys.self, Migrate.self, Doctor.self, DeviceCommand.self,
+    ])
 }
 
 /// Which database, and what opens it.
