@@ -59,8 +59,9 @@ package struct Device: Equatable, Sendable {
   /// Takes the replacement. Returns the event, or `nil` when nothing differs.
   package mutating func replace(_ replacement: Replacement) -> EventType? {
     let newName = replacement.name ?? name
-    guard newName.map({ Array($0.utf8) }) != name.map({ Array($0.utf8) }) || replacement.metadata != metadata
-      || replacement.locationID != locationID
+    guard
+      newName.map({ Array($0.utf8) }) != name.map({ Array($0.utf8) }) || replacement.metadata != metadata
+        || replacement.locationID != locationID
     else { return nil }
     name = newName
     metadata = replacement.metadata

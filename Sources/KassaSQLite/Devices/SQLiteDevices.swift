@@ -8,8 +8,6 @@ struct SQLiteDevices: DeviceTable {
     key_thumbprint, version
     """
 
-  init(connection: SQLiteConnection) { self.connection = connection }
-
   func insert(_ device: Device, tokenHash: [UInt8], replay: RegistrationReplay?) throws {
     let rowID = try connection.first(
       """

@@ -8,8 +8,6 @@ struct SQLiteEnrollments: EnrollmentTable {
     code_hash, token_hash, sealed_code
     """
 
-  init(connection: SQLiteConnection) { self.connection = connection }
-
   func insert(_ enrollment: Enrollment) throws {
     guard case .pending(let code) = enrollment.state else {
       preconditionFailure("a new enrollment is PENDING")

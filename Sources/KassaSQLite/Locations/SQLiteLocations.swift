@@ -7,8 +7,6 @@ struct SQLiteLocations: LocationTable {
     id, merchant_id, name, street_address, street_address2, postal_code, city, country, created_at, updated_at, version
     """
 
-  init(connection: SQLiteConnection) { self.connection = connection }
-
   func insert(_ location: Location) throws {
     let details = location.details
     try connection.run(

@@ -41,8 +41,6 @@ struct SQLiteAPIKeys: APIKeyTable {
   let connection: SQLiteConnection
   private static let columns = "id, merchant_id, name, prefix, hash, created_at, revoked_at"
 
-  init(connection: SQLiteConnection) { self.connection = connection }
-
   func insert(_ key: APIKey) throws {
     try connection.run(
       "INSERT INTO api_keys (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?)",
