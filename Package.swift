@@ -34,6 +34,8 @@ let package = Package(
       name: "KassaService",
       dependencies: ["KassaDomain", "KassaStore", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
+
+    .testTarget(name: "KassaDomainTests", dependencies: ["KassaDomain"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
