@@ -88,7 +88,9 @@ package final class SQLiteStore: Store {
   }
 
   package func checkWritable() async throws {
-    try await write { try $0.installation.set(.writeProbe, to: [1]) }
+    // Never the value before: SQLite skips a page that would not change, and then commits nothing.
+    let probe = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+    try await write { try $0.installation.set(.writeProbe, to: probe) }
   }
 
   package func diagnose() async throws -> [StoreFinding] {
