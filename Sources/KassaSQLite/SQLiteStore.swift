@@ -27,6 +27,9 @@ package final class SQLiteStore: Store {
     self.path = path
     do {
       writerQueue = try DatabaseQueue(path: path, configuration: Self.configuration(readonly: false))
+      if try writerQueue.inDatabase(Self.isForeign) {
+        throw StoreError.unusable(OperatorDetail("\(path) is a database of another program"))
+      }
       try writerQueue.inDatabase(Self.makeDurable)
       let migrator = Migrations.migrator
       if try writerQueue.read(migrator.hasBeenSuperseded) {
@@ -57,6 +60,12 @@ package final class SQLiteStore: Store {
     configuration.label = readonly ? "kassa.sqlite.reader" : "kassa.sqlite.writer"
     configuration.maximumReaderCount = 1
     return configuration
+  }
+
+  /// Whether there are tables, but none that the migrations of a Kassa leave.
+  private static func isForeign(_ database: Database) throws -> Bool {
+    let tables = try String.fetchSet(database, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
+    return !tables.isEmpty && !tables.contains("grdb_migrations")
   }
 
   /// Write-ahead log, a real `fsync` per commit, and erased content overwritten with zeros (codes must not linger).
