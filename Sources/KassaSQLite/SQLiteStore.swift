@@ -110,6 +110,7 @@ package final class SQLiteStore: Store {
       }
       let journalMode = try pragma("journal_mode")
       let synchronous = try pragma("synchronous")
+      let secureDelete = try pragma("secure_delete")
       let check = try pragma("quick_check(1)")
       let applied = try Migrations.migrator.appliedMigrations(database).last ?? "none"
       let bytes = (Int64(try pragma("page_count")) ?? 0) * (Int64(try pragma("page_size")) ?? 0)
@@ -121,6 +122,8 @@ package final class SQLiteStore: Store {
         StoreFinding(name: "journal mode", value: journalMode, isSound: journalMode == "wal"),
         StoreFinding(
           name: "synchronous", value: synchronous == "2" ? "FULL" : synchronous, isSound: synchronous == "2"),
+        StoreFinding(
+          name: "erased content", value: secureDelete == "1" ? "overwritten" : "left", isSound: secureDelete == "1"),
         StoreFinding(name: "integrity", value: check, isSound: check == "ok"),
       ]
     }
