@@ -35,7 +35,16 @@ let package = Package(
       dependencies: ["KassaDomain", "KassaStore", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
 
+    // The port's rules as one suite, which the test target of every adapter runs.
+    .target(name: "StoreConformance", dependencies: ["KassaDomain", "KassaStore"], swiftSettings: strict),
+
     .testTarget(name: "KassaDomainTests", dependencies: ["KassaDomain"], swiftSettings: strict),
+    .testTarget(
+      name: "KassaSQLiteTests",
+      dependencies: [
+        "KassaDomain", "KassaSQLite", "KassaStore", "StoreConformance",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
