@@ -45,6 +45,12 @@ let package = Package(
         "KassaDomain", "KassaSQLite", "KassaStore", "StoreConformance",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
+    .testTarget(
+      name: "KassaServiceTests",
+      dependencies: [
+        "KassaDomain", "KassaService", "KassaSQLite", "KassaStore", "StoreConformance",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )
