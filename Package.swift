@@ -79,6 +79,24 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOCore", package: "swift-nio"),
       ], swiftSettings: strict),
+
+    // The port's rules as one suite, which the test target of every adapter runs.
+    .target(name: "StoreConformance", dependencies: ["KassaDomain", "KassaStore"], swiftSettings: strict),
+
+    .testTarget(name: "KassaDomainTests", dependencies: ["KassaDomain"], swiftSettings: strict),
+    .testTarget(name: "KassaJSONTests", dependencies: ["KassaJSON"], swiftSettings: strict),
+    .testTarget(
+      name: "KassaSQLiteTests",
+      dependencies: [
+        "KassaDomain", "KassaSQLite", "KassaStore", "StoreConformance",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "KassaServiceTests",
+      dependencies: [
+        "KassaDomain", "KassaService", "KassaSQLite", "KassaStore", "StoreConformance",
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

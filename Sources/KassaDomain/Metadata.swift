@@ -10,6 +10,18 @@ package struct Metadata: Hashable, Sendable {
   package struct Pair: Hashable, Sendable {
     package let key: String
     package let value: String
+
+    /// Bytewise, as the database compares.
+    package static func == (left: Pair, right: Pair) -> Bool {
+      sameBytes(left.key, right.key) && sameBytes(left.value, right.value)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+      for text in [key, value] {
+        hasher.combine(text.utf8.count)
+        for byte in text.utf8 { hasher.combine(byte) }
+      }
+    }
   }
 
   package let pairs: [Pair]
@@ -24,7 +36,7 @@ package struct Metadata: Hashable, Sendable {
     package let message: String
   }
 
-  /// Takes pairs in any order. Throws every flaw it finds. Keys must differ as bytes.
+  /// Takes pairs in any order. Fails with every flaw it finds. Keys must differ as bytes.
   package static func make(_ members: [(key: String, value: String)]) -> Result<Metadata, Flaws> {
     var flaws: [Flaw] = []
     if members.count > pairsMax {
@@ -36,8 +48,11 @@ package struct Metadata: Hashable, Sendable {
         flaws.append(Flaw(key: key, message: "must be at most \(valueCharactersMax) characters long"))
       }
     }
-    guard flaws.isEmpty else { return .failure(Flaws(all: flaws)) }
     let sorted = members.map { Pair(key: $0.key, value: $0.value) }.sorted { bytesPrecede($0.key, $1.key) }
+    for (pair, next) in zip(sorted, sorted.dropFirst()) where sameBytes(pair.key, next.key) {
+      flaws.append(Flaw(key: next.key, message: "must be given once"))
+    }
+    guard flaws.isEmpty else { return .failure(Flaws(all: flaws)) }
     return .success(Metadata(sorted: sorted))
   }
 

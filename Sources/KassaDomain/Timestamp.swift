@@ -16,7 +16,10 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     return Timestamp(millisecondsSinceEpoch: overflow ? (milliseconds < 0 ? .min : .max) : sum)
   }
 
-  package func adding(seconds: Int64) -> Timestamp { adding(milliseconds: seconds * 1000) }
+  package func adding(seconds: Int64) -> Timestamp {
+    let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+    return adding(milliseconds: overflow ? (seconds < 0 ? .min : .max) : milliseconds)
+  }
 
   /// Whole seconds since the epoch, rounded down.
   package var secondsSinceEpoch: Int64 { floorDivide(millisecondsSinceEpoch, 1000) }

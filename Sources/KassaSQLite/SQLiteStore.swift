@@ -27,6 +27,9 @@ package final class SQLiteStore: Store {
     self.path = path
     do {
       writerQueue = try DatabaseQueue(path: path, configuration: Self.configuration(readonly: false))
+      if try writerQueue.inDatabase(Self.isForeign) {
+        throw StoreError.unusable(OperatorDetail("\(path) is a database of another program"))
+      }
       try writerQueue.inDatabase(Self.makeDurable)
       let migrator = Migrations.migrator
       if try writerQueue.read(migrator.hasBeenSuperseded) {
@@ -59,6 +62,12 @@ package final class SQLiteStore: Store {
     return configuration
   }
 
+  /// Whether there are tables, but none that the migrations of a Kassa leave.
+  private static func isForeign(_ database: Database) throws -> Bool {
+    let tables = try String.fetchSet(database, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
+    return !tables.isEmpty && !tables.contains("grdb_migrations")
+  }
+
   /// Write-ahead log, a real `fsync` per commit, and erased content overwritten with zeros (codes must not linger).
   private static func makeDurable(_ database: Database) throws {
     _ = try String.fetchOne(database, sql: "PRAGMA journal_mode = WAL")
@@ -88,7 +97,9 @@ package final class SQLiteStore: Store {
   }
 
   package func checkWritable() async throws {
-    try await write { try $0.installation.set(.writeProbe, to: [1]) }
+    // Never the value before: SQLite skips a page that would not change, and then commits nothing.
+    let probe = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+    try await write { try $0.installation.set(.writeProbe, to: probe) }
   }
 
   package func diagnose() async throws -> [StoreFinding] {
@@ -99,6 +110,7 @@ package final class SQLiteStore: Store {
       }
       let journalMode = try pragma("journal_mode")
       let synchronous = try pragma("synchronous")
+      let secureDelete = try pragma("secure_delete")
       let check = try pragma("quick_check(1)")
       let applied = try Migrations.migrator.appliedMigrations(database).last ?? "none"
       let bytes = (Int64(try pragma("page_count")) ?? 0) * (Int64(try pragma("page_size")) ?? 0)
@@ -110,6 +122,8 @@ package final class SQLiteStore: Store {
         StoreFinding(name: "journal mode", value: journalMode, isSound: journalMode == "wal"),
         StoreFinding(
           name: "synchronous", value: synchronous == "2" ? "FULL" : synchronous, isSound: synchronous == "2"),
+        StoreFinding(
+          name: "erased content", value: secureDelete == "1" ? "overwritten" : "left", isSound: secureDelete == "1"),
         StoreFinding(name: "integrity", value: check, isSound: check == "ok"),
       ]
     }

@@ -17,13 +17,18 @@ package struct CodeSecurity: Equatable, Sendable {
     self.attemptsPerDay = attemptsPerDay
   }
 
-  package var liveTotal: Int64 { liveCodes.values.reduce(0, +) }
+  /// Stops at the largest number instead of trapping.
+  package var liveTotal: Int64 { Int64(clamping: exactTotal) }
+
+  private var exactTotal: UInt128 { liveCodes.values.reduce(0) { $0 + UInt128($1) } }
 
   /// Random symbols that the next code needs, itself counted among the live ones: the smallest number, from 8, that
   /// keeps the bound; `nil` when even the longest code cannot.
   package var symbolsForNextCode: Int? {
     (EnrollmentCode.symbolsMin...EnrollmentCode.symbolsMax).first { symbols in
-      Self.holds(live: liveTotal + 1, attempts: attemptsPerDay, symbols: symbols)
+      // Exact: the right side is at most 2^100, and a left side that overflows is larger than that.
+      let (product, overflow) = (exactTotal + 1).multipliedReportingOverflow(by: UInt128(max(0, attemptsPerDay)))
+      return !overflow && product <= UInt128(1) << (5 * symbols + Self.boundExponent)
     }
   }
 
@@ -33,8 +38,8 @@ package struct CodeSecurity: Equatable, Sendable {
     var attempts = attemptsPerDay
     for (symbols, live) in liveCodes {
       let exponent = 5 * symbols + Self.boundExponent
-      guard exponent < 62 else { continue }
-      attempts = min(attempts, (Int64(1) << exponent) / live)
+      guard exponent < 126 else { continue }
+      attempts = min(attempts, Int64(clamping: (UInt128(1) << exponent) / UInt128(live)))
     }
     return attempts
   }
@@ -47,13 +52,6 @@ package struct CodeSecurity: Equatable, Sendable {
   }
 
   package static var bound: Double { powerOfTwo(boundExponent) }
-
-  private static func holds(live: Int64, attempts: Int64, symbols: Int) -> Bool {
-    let (product, overflow) = live.multipliedReportingOverflow(by: attempts)
-    guard !overflow else { return false }
-    let exponent = 5 * symbols + boundExponent
-    return exponent >= 63 || product <= Int64(1) << exponent
-  }
 
   private static func powerOfTwo(_ exponent: Int) -> Double {
     Double(sign: .plus, exponent: exponent, significand: 1)

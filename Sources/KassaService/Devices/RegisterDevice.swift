@@ -47,8 +47,8 @@ package struct RegisteredDevice: Sendable {
 extension KassaService {
   /// Redeems an enrollment: at most one device per code, whatever races.
   ///
-  /// A typed code costs an attempt of its source and of the deployment, which is given back when the code is right, or
-  /// malformed and so no guess. Throws `ServiceFailure.codeAttemptsExceeded` when there is none left, and
+  /// A typed code costs an attempt of its source and of the deployment. Both are given back when the code is right; the
+  /// deployment's also when it was malformed or UUID-shaped, and so no guess. Throws `ServiceFailure.codeAttemptsExceeded` when there is none left, and
   /// `ServiceFailure.enrollmentCodeInvalid`, after the same work, for every other reason not to pair.
   package func registerDevice(_ input: RegisterDevice) async throws -> RegisteredDevice {
     let now = self.now

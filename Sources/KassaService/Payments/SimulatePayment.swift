@@ -34,9 +34,15 @@ extension KassaService {
   package func createSimulatedDevice(
     name: String, metadata: Metadata, locationID: LocationID?, as principal: MerchantPrincipal
   ) async throws -> RegisteredDevice {
+    let simulated = metadata.setting("simulated", to: "true")
+    guard simulated.pairs.count <= Metadata.pairsMax else {
+      throw ServiceFailure.invalid([
+        FieldFlaw("metadata", "must have at most \(Metadata.pairsMax - 1) pairs, because \"simulated\" is added")
+      ])
+    }
     let enrollment = try await createEnrollment(
       CreateEnrollment(
-        metadata: metadata.setting("simulated", to: "true"),
+        metadata: simulated,
         lifeMilliseconds: Limits.enrollmentLifeDefaultMilliseconds, locationID: locationID), as: principal)
     guard case .fresh(let created) = enrollment, let token = created.url?.split(separator: "#").last else {
       throw ServiceFailure.enrollmentCodeInvalid

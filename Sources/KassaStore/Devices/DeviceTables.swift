@@ -13,7 +13,7 @@ package struct DeviceFilter: Equatable, Sendable {
 
 /// What lets a phone that lost the answer to its registration ask again (contract, section 3, `registration_id`).
 package struct RegistrationReplay: Equatable, Sendable {
-  /// Keyed hash of everything the phone sent, the code included.
+  /// Keyed hash of what the phone sent: code or token, registration id, hardware id, platform and key. Not its name.
   package let requestHash: [UInt8]
   /// The bearer token, sealed with the server's key.
   package let sealedToken: [UInt8]

@@ -1,0 +1,33 @@
+import Foundation
+import KassaDomain
+
+/// A seeded generator (SplitMix64), so that every run makes the same inputs.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) {
+    state = seed
+  }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+/// A generator that repeats one word: for the extremes.
+struct ConstantGenerator: RandomNumberGenerator {
+  let word: UInt64
+  mutating func next() -> UInt64 { word }
+}
+
+/// The folder that holds `Package.swift`.
+let repositoryRoot = URL(fileURLWithPath: #filePath)
+  .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+func metadata(_ members: KeyValuePairs<String, String>) throws -> Metadata {
+  try Metadata.make(members.map { (key: $0.key, value: $0.value) }).get()
+}
