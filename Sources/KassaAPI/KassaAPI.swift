@@ -93,11 +93,11 @@ package struct APIHooks: Sendable {
 /// What Hummingbird knows of a request beside the request itself: the connection it came on.
 package struct KassaRequestContext: InitializableFromSource, RequestContext {
   package var coreContext: CoreRequestContextStorage
-  let peer: SocketAddress?
+  let connection: any Channel
 
   package init(source: ApplicationRequestContextSource) {
     coreContext = .init(source: source)
-    peer = source.channel.remoteAddress
+    connection = source.channel
   }
 }
 
@@ -118,7 +118,8 @@ extension KassaAPI: HTTPResponder {
       case .operation(let operation, let parameters):
         let call = Call(
           request: request, operation: operation, pathParameters: parameters, requestID: requestID,
-          source: source(of: request, peer: context.peer), api: self, notes: notes)
+          source: source(of: request, peer: context.connection.remoteAddress),
+          connection: context.connection, api: self, notes: notes)
         answer = try await operation.respond(call)
       case .wrongMethod(let allowed): throw RequestFailure.wrongMethod(allowed: allowed)
       case .none: throw RequestFailure.unknownRoute

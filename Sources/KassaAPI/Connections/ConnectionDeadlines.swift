@@ -43,6 +43,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   private var writesUnderWay = 0
   private var isReadingBody = false
   private var isAnswering = false
+  private var isStreaming = false
 
   init(seconds: DeadlineSeconds, openConnections: @escaping @Sendable (Int) -> Void) {
     self.seconds = seconds
@@ -79,6 +80,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
     case .head(var head):
+      isStreaming = head.headerFields[.contentType] == "text/event-stream"
       if head.headerFields[.requestID] == nil {
         var generator = SystemRandomNumberGenerator()
         head.headerFields[.requestID] = Identifier<HTTPRequest>(using: &generator).description
@@ -89,6 +91,14 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     case .end:
       context.write(data, promise: tracked(promise, endsAnswer: true, context))
     }
+  }
+
+  /// A client that closed its side of a stream has left; of any other answer it may still wait for the rest.
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if isStreaming, isAnswering, case ChannelEvent.inputClosed? = event as? ChannelEvent {
+      context.close(promise: nil)
+    }
+    context.fireUserInboundEventTriggered(event)
   }
 
   /// A promise that also tells when the client took the bytes.

@@ -3,6 +3,7 @@ import Hummingbird
 import KassaDomain
 import KassaJSON
 import KassaService
+import NIOCore
 
 /// One request on its way: what every operation needs of it.
 struct Call: Sendable {
@@ -13,6 +14,7 @@ struct Call: Sendable {
   let requestID: String
   /// Where the request came from, in a canonical spelling.
   let source: String
+  let connection: any Channel
   let api: KassaAPI
   /// What the log and the metrics learn on the way.
   let notes: RequestNotes

@@ -23,7 +23,7 @@ enum DeviceStream {
     }
     let start: Int64 =
       if let resumed = resumed.flatMap({ Int64($0) }) { resumed } else { try await call.service.feedStart(of: device) }
-    let principal = call.principal
+    let (principal, connection) = (call.principal, call.call.connection)
     let service = call.service
     let hooks = call.call.api.hooks
     return .stream { writer in
@@ -31,18 +31,18 @@ enum DeviceStream {
       defer { hooks.openStreams(-1) }
       if resumed == nil { try await writer.write(frame(id: start, event: "ready", data: "{}")) }
       let signals = service.signals.listen(to: device)
-      try await run(principal, after: start, service, signals, hooks, &writer)
+      let ticks = StreamTicks(signals: signals, seconds: APILimits.heartbeatSeconds, connection: connection)
+      try await run(principal, after: start, service, ticks, hooks, &writer)
     }
   }
 
   /// Writes what the log has, then waits for a signal or a heartbeat, until the client leaves, the device is removed, or
   /// the server stops.
   private static func run(
-    _ principal: DevicePrincipal, after start: Int64, _ service: KassaService, _ signals: FeedSignals.Listener,
+    _ principal: DevicePrincipal, after start: Int64, _ service: KassaService, _ ticks: StreamTicks,
     _ hooks: APIHooks, _ writer: inout any ResponseBodyWriter
   ) async throws {
     var position = start
-    let ticks = Heartbeat(signals: signals, seconds: APILimits.heartbeatSeconds)
     while !Task.isCancelled {
       let events = try await service.feed(of: principal.device.id, after: position)
       for logged in events {
@@ -97,16 +97,18 @@ enum DeviceStream {
   }
 }
 
-/// Waits for whichever comes first: a signal, the time for a heartbeat, or the server's graceful shutdown.
-private final class Heartbeat {
+/// Waits for whichever comes first: a signal, the time for a heartbeat, or an end: of the connection, or of the server by
+/// graceful shutdown.
+private final class StreamTicks {
   enum Tick { case signal, heartbeat, end }
 
   private var iterator: AsyncStream<Tick>.Iterator
   private let pump: Task<Void, Never>
 
-  init(signals: FeedSignals.Listener, seconds: Int64) {
+  init(signals: FeedSignals.Listener, seconds: Int64, connection: any Channel) {
     let (merged, continuation) = AsyncStream.makeStream(of: Tick.self, bufferingPolicy: .bufferingNewest(2))
     iterator = merged.makeAsyncIterator()
+    connection.closeFuture.whenComplete { _ in continuation.finish() }
     pump = Task {
       await withTaskGroup(of: Void.self) { group in
         group.addTask {
