@@ -133,6 +133,8 @@ struct SQLiteReadTransaction: ReadTransaction {
   var devices: any DeviceReads { SQLiteDevices(connection: connection) }
   var events: any EventReads { SQLiteEvents(connection: connection) }
   var budgets: any BudgetReads { SQLiteBudgets(connection: connection) }
+  var webhooks: any WebhookReads { SQLiteWebhooks(connection: connection) }
+  var deliveries: any DeliveryReads { SQLiteDeliveries(connection: connection) }
 }
 
 struct SQLiteWriteTransaction: WriteTransaction {
@@ -148,4 +150,6 @@ struct SQLiteWriteTransaction: WriteTransaction {
   var budgets: any BudgetTable { SQLiteBudgets(connection: connection) }
   var idempotency: any IdempotencyTable { SQLiteIdempotency(connection: connection) }
   var proofs: any ProofTable { SQLiteProofs(connection: connection) }
+  var webhooks: any WebhookTable { SQLiteWebhooks(connection: connection) }
+  var deliveries: any DeliveryTable { SQLiteDeliveries(connection: connection) }
 }

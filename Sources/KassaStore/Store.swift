@@ -47,6 +47,8 @@ package protocol ReadTransaction {
   var devices: any DeviceReads { get }
   var events: any EventReads { get }
   var budgets: any BudgetReads { get }
+  var webhooks: any WebhookReads { get }
+  var deliveries: any DeliveryReads { get }
 }
 
 /// The tables as a writer sees them. What was written earlier in the same body is visible.
@@ -61,4 +63,6 @@ package protocol WriteTransaction {
   var budgets: any BudgetTable { get }
   var idempotency: any IdempotencyTable { get }
   var proofs: any ProofTable { get }
+  var webhooks: any WebhookTable { get }
+  var deliveries: any DeliveryTable { get }
 }

@@ -15,6 +15,9 @@ package struct LoggedEvent: Equatable, Sendable {
 package protocol EventReads {
   /// The merchant's newest events first, from just below `before` (from the newest when `nil`).
   func newest(of merchant: MerchantID, before: Int64?, limit: Int) throws -> [LoggedEvent]
+  /// The merchant's events of any type, oldest first, from just above the position `after`. No event that commits later
+  /// ever takes a position below one that was shown here.
+  func oldest(of merchant: MerchantID, after: Int64, limit: Int) throws -> [LoggedEvent]
 }
 
 package protocol EventTable: EventReads {
