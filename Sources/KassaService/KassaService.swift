@@ -8,13 +8,18 @@ package struct KassaService: Sendable {
   package let environment: KassaEnvironment
   package let settings: ServiceSettings
   let clock: @Sendable () -> Timestamp
+  let webhookGate: any WebhookGate
+  /// Rings after every commit of this process.
+  package let commits = CommitSignal()
 
-  /// `clock` gives the present moment; it never runs backwards by more than the operating system's does.
+  /// `clock` gives the present moment; it never runs backwards by more than the operating system's does. Without a
+  /// `webhookGate` no webhook can be made.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
-    clock: @escaping @Sendable () -> Timestamp
+    webhookGate: any WebhookGate = ClosedWebhookGate(), clock: @escaping @Sendable () -> Timestamp
   ) {
-    self.store = store
+    self.store = SignallingStore(base: store, signal: commits)
+    self.webhookGate = webhookGate
     self.secrets = secrets
     self.environment = environment
     self.settings = settings
@@ -23,9 +28,11 @@ package struct KassaService: Sendable {
 
   package var now: Timestamp { clock() }
 
-  /// Appends an event to the log, in the commit of the change it tells of: the one way an event comes to be.
+  /// Appends an event to the log and queues its callbacks, in the commit of the change it tells of: the one way an event
+  /// comes to be.
   func record(_ event: Event, in transaction: any WriteTransaction) throws {
     try transaction.events.append(event)
+    try queueCallbacks(of: event, in: transaction)
   }
 
   /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
