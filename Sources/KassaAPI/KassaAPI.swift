@@ -27,7 +27,7 @@ package struct KassaAPI: Sendable {
   /// Every operation there is.
   package static let operations: [Operation] =
     EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all + APIKeyOperations.all
-    + AuditOperations.all + ServerOperations.all
+    + WebhookOperations.all + AuditOperations.all + ServerOperations.all
 
   /// The server's channel set-up: deadlines and limits of each connection.
   package var server: HTTPServerBuilder {

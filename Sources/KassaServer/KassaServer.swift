@@ -73,13 +73,20 @@ package enum KassaServer {
           logger.log(record)
         },
         openConnections: metrics.connections(changedBy:),
-        metrics: { metrics.rendered(security: try? await service.codeSecurity()) }))
+        metrics: {
+          metrics.rendered(
+            security: try? await service.codeSecurity(), pendingCallbacks: try? await service.pendingCallbacks())
+        }))
+    let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver())
+    let callbacks = CallbackWorker(
+      source: CallbackQueue(service: service), sender: CallbackSender(gate: gate), commits: service.commits,
+      observer: metrics, clock: SystemClock.now, logger: logger)
     return Application(
       responder: api, server: api.server,
       configuration: ApplicationConfiguration(
         address: .hostname(settings.host, port: settings.port), serverName: nil, backlog: APILimits.listenBacklog,
         availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionsMax, logger: logger)),
-      services: [Sweeper(service: service, logger: logger)],
+      services: [Sweeper(service: service, logger: logger), callbacks],
       onServerRunning: { whenListening($0.localAddress?.port ?? settings.port) },
       logger: settings.logging.logger("kassa.http", from: .warning))
   }
@@ -109,6 +116,7 @@ package enum KassaServer {
         codeAttemptsPerDay: settings.codeAttemptsPerDay,
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
         publicURL: { settings.publicURL ?? listeningURL() }),
+      webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver()),
       clock: SystemClock.now)
   }
 
