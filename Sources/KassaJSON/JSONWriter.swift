@@ -138,6 +138,12 @@ package struct JSONWriter: Sendable {
     bytes.append(contentsOf: content)
   }
 
+  /// Writes these bytes, which must be one JSON value, as an array's next element; nothing checks it.
+  package mutating func rawElement(json content: [UInt8]) {
+    beginValue()
+    bytes.append(contentsOf: content)
+  }
+
   /// Writes a member whose name is known only at run time and whose value is a string.
   package mutating func member(dynamicName: String, _ value: String) {
     beginMember(dynamicName: dynamicName)

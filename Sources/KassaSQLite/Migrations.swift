@@ -13,6 +13,9 @@ enum Migrations {
     migrator.registerMigration("0002-sessions") { database in
       try database.execute(sql: sessions)
     }
+    migrator.registerMigration("0003-callbacks") { database in
+      try database.execute(sql: callbacks)
+    }
     return migrator
   }
 

@@ -26,6 +26,11 @@ struct SQLiteConnection {
   /// Runs a statement that returns no rows. Returns how many rows it changed.
   @discardableResult
   func run(_ sql: String, _ values: SQLValue...) throws -> Int {
+    try run(sql, values)
+  }
+
+  @discardableResult
+  func run(_ sql: String, _ values: [SQLValue]) throws -> Int {
     try execute(sql, values) { _ in }
     return Int(sqlite3_changes(database.sqliteConnection))
   }

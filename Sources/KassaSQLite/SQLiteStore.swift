@@ -150,6 +150,8 @@ struct SQLiteReadTransaction: ReadTransaction {
   var sessions: any SessionReads { SQLiteSessions(connection: connection) }
   var payments: any PaymentReads { SQLitePayments(connection: connection) }
   var simulatedCards: any SimulatedCardReads { SQLiteSimulatedCards(connection: connection) }
+  var webhooks: any WebhookReads { SQLiteWebhooks(connection: connection) }
+  var deliveries: any DeliveryReads { SQLiteDeliveries(connection: connection) }
 }
 
 struct SQLiteWriteTransaction: WriteTransaction {
@@ -168,4 +170,6 @@ struct SQLiteWriteTransaction: WriteTransaction {
   var sessions: any SessionTable { SQLiteSessions(connection: connection) }
   var payments: any PaymentTable { SQLitePayments(connection: connection) }
   var simulatedCards: any SimulatedCardTable { SQLiteSimulatedCards(connection: connection) }
+  var webhooks: any WebhookTable { SQLiteWebhooks(connection: connection) }
+  var deliveries: any DeliveryTable { SQLiteDeliveries(connection: connection) }
 }

@@ -87,13 +87,20 @@ package enum KassaServer {
         },
         openConnections: metrics.connections(changedBy:), openStreams: metrics.streams(changedBy:),
         playground: playground?.controls, sessionPushed: metrics.sessionPushed(afterMilliseconds:),
-        metrics: { metrics.rendered(security: try? await service.codeSecurity()) }))
+        metrics: {
+          metrics.rendered(
+            security: try? await service.codeSecurity(), pendingCallbacks: try? await service.pendingCallbacks())
+        }))
+    let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver())
+    let callbacks = CallbackWorker(
+      source: CallbackQueue(service: service), sender: CallbackSender(gate: gate), commits: service.commits,
+      observer: metrics, clock: SystemClock.now, logger: logger)
     return Application(
       responder: api, server: api.server,
       configuration: ApplicationConfiguration(
         address: .hostname(settings.host, port: settings.port), serverName: nil, backlog: APILimits.listenBacklog,
         availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionsMax, logger: logger)),
-      services: [Sweeper(service: service, logger: logger)],
+      services: [Sweeper(service: service, logger: logger), callbacks],
       onServerRunning: { whenListening($0.localAddress?.port ?? settings.port) },
       logger: settings.logging.logger("kassa.http", from: .warning))
   }
@@ -123,7 +130,9 @@ package enum KassaServer {
         codeAttemptsPerDay: settings.codeAttemptsPerDay,
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
         sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
-      providers: playground.map { [.card: $0.cards] } ?? [:], paymentChanged: paymentChanged,
+      providers: playground.map { [.card: $0.cards] } ?? [:],
+      webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver()),
+      paymentChanged: paymentChanged,
       clock: playground?.clock.now ?? SystemClock.now)
   }
 

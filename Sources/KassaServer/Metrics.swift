@@ -1,4 +1,5 @@
 import KassaAPI
+import KassaDelivery
 import KassaDomain
 import KassaService
 import Synchronization
@@ -11,24 +12,30 @@ final class Metrics: Sendable {
   }
 
   private struct Histogram {
-    var buckets = [Int64](repeating: 0, count: Metrics.bucketSeconds.count)
+    let bounds: [Double]
+    var buckets: [Int64]
     var count: Int64 = 0
     var sumSeconds = 0.0
 
     func lines(_ name: String, label: String?) -> String {
       let (leading, alone) = (label.map { $0 + "," } ?? "", label.map { "{\($0)}" } ?? "")
       var text = ""
-      for (bound, count) in zip(Metrics.bucketSeconds, buckets) {
+      for (bound, count) in zip(bounds, buckets) {
         text += "\(name)_bucket{\(leading)le=\"\(bound)\"} \(count)\n"
       }
       text += "\(name)_bucket{\(leading)le=\"+Inf\"} \(count)\n"
       return text + "\(name)_sum\(alone) \(sumSeconds)\n\(name)_count\(alone) \(count)\n"
     }
 
+    init(bounds: [Double] = Metrics.bucketSeconds) {
+      self.bounds = bounds
+      buckets = [Int64](repeating: 0, count: bounds.count)
+    }
+
     mutating func observe(_ seconds: Double) {
       count += 1
       sumSeconds += seconds
-      for (index, bound) in Metrics.bucketSeconds.enumerated() where seconds <= bound { buckets[index] += 1 }
+      for (index, bound) in bounds.enumerated() where seconds <= bound { buckets[index] += 1 }
     }
   }
 
@@ -36,6 +43,9 @@ final class Metrics: Sendable {
     var requests: [RequestKey: Int64] = [:]
     var durations: [String: Histogram] = [:]
     var problems: [String: Int64] = [:]
+    var callbackAttempts: [String: Int64] = [:]
+    var callbackLag = Histogram(bounds: Metrics.lagSeconds)
+    var callbacksDead: Int64 = 0
     var dispatch = Histogram()
     var payments: [PaymentKey: Int64] = [:]
   }
@@ -46,6 +56,8 @@ final class Metrics: Sendable {
   }
 
   private static let bucketSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+  /// From quick destinations to the whole schedule of tries.
+  private static let lagSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 43_200, 345_600]
 
   private let state = Mutex(State())
   private let openConnections = Atomic<Int>(0)
@@ -75,8 +87,8 @@ final class Metrics: Sendable {
     }
   }
 
-  /// All figures as text. `security` is left out when the store cannot tell.
-  func rendered(security: CodeSecurityReport?) -> String {
+  /// All figures as text. `security` and `pendingCallbacks` are left out when the store cannot tell.
+  func rendered(security: CodeSecurityReport?, pendingCallbacks: Int64?) -> String {
     let state = self.state.withLock { $0 }
     var text = ""
     func family(_ name: String, _ type: String, _ help: String) {
@@ -107,6 +119,11 @@ final class Metrics: Sendable {
     text += "kassa_open_connections \(openConnections.load(ordering: .relaxed))\n"
     family("kassa_open_streams", "gauge", "Device streams open now.")
     text += "kassa_open_streams \(openStreams.load(ordering: .relaxed))\n"
+    text += Self.callbackFigures(
+      state, pending: pendingCallbacks,
+      family: { name, type, help in
+        "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+      })
     if let security {
       family("kassa_enrollment_codes_live", "gauge", "Typed codes that can be redeemed now.")
       text += "kassa_enrollment_codes_live \(security.security.liveTotal)\n"
@@ -116,6 +133,46 @@ final class Metrics: Sendable {
       text += "kassa_enrollment_code_attempts_limit \(security.attemptsPerDay)\n"
       family("kassa_enrollment_code_hit_chance", "gauge", "Chance per day that guessing hits a code; at most 2^-20.")
       text += "kassa_enrollment_code_hit_chance \(security.chanceOfHitPerDay)\n"
+    }
+    return text
+  }
+}
+
+extension Metrics: CallbackObserver {
+  func callbackTried(_ outcome: CallbackOutcome) {
+    state.withLock { state in
+      switch outcome {
+      case .acknowledged(let lagMilliseconds):
+        state.callbackAttempts["acknowledged", default: 0] += 1
+        state.callbackLag.observe(Double(lagMilliseconds) / 1000)
+      case .failed: state.callbackAttempts["failed", default: 0] += 1
+      case .dead:
+        state.callbackAttempts["dead", default: 0] += 1
+        state.callbacksDead += 1
+      case .leaseLost: state.callbackAttempts["lease_lost", default: 0] += 1
+      }
+    }
+  }
+
+  private static func callbackFigures(
+    _ state: State, pending: Int64?, family: (_ name: String, _ type: String, _ help: String) -> String
+  ) -> String {
+    var text = family("kassa_callback_attempts_total", "counter", "Tries to deliver a callback, by outcome.")
+    for (outcome, count) in state.callbackAttempts.sorted(by: { $0.key < $1.key }) {
+      text += "kassa_callback_attempts_total{outcome=\"\(outcome)\"} \(count)\n"
+    }
+    let lag = state.callbackLag
+    text += family("kassa_callback_lag_seconds", "histogram", "Time from an event's commit to its acknowledgement.")
+    for (bound, count) in zip(lag.bounds, lag.buckets) {
+      text += "kassa_callback_lag_seconds_bucket{le=\"\(bound)\"} \(count)\n"
+    }
+    text += "kassa_callback_lag_seconds_bucket{le=\"+Inf\"} \(lag.count)\n"
+    text += "kassa_callback_lag_seconds_sum \(lag.sumSeconds)\nkassa_callback_lag_seconds_count \(lag.count)\n"
+    text += family("kassa_callback_dead_total", "counter", "Callbacks given up after their last try.")
+    text += "kassa_callback_dead_total \(state.callbacksDead)\n"
+    if let pending {
+      text += family("kassa_callback_pending", "gauge", "Callbacks of the whole deployment that wait.")
+      text += "kassa_callback_pending \(pending)\n"
     }
     return text
   }

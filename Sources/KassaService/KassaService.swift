@@ -13,14 +13,21 @@ package struct KassaService: Sendable {
   package let signals = FeedSignals()
   /// Told of each attempt that reached another outcome, after the commit.
   let paymentChanged: @Sendable (Payment) -> Void
+  let webhookGate: any WebhookGate
+  /// Rings after every commit of this process.
+  package let commits = CommitSignal()
 
-  /// `clock` gives the present moment; it never runs backwards by more than the operating system's does.
+  /// `clock` gives the present moment; it never runs backwards by more than the operating system's does. Without a
+  /// `webhookGate` no webhook can be made.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
     providers: [PaymentMethod: any PaymentProvider] = [:],
-    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in }, clock: @escaping @Sendable () -> Timestamp
+    webhookGate: any WebhookGate = ClosedWebhookGate(),
+    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in },
+    clock: @escaping @Sendable () -> Timestamp
   ) {
-    self.store = store
+    self.store = SignallingStore(base: store, signal: commits)
+    self.webhookGate = webhookGate
     self.secrets = secrets
     self.environment = environment
     self.settings = settings
@@ -31,9 +38,11 @@ package struct KassaService: Sendable {
 
   package var now: Timestamp { clock() }
 
-  /// Appends an event to the log, in the commit of the change it tells of: the one way an event comes to be.
+  /// Appends an event to the log and queues its callbacks, in the commit of the change it tells of: the one way an event
+  /// comes to be.
   func record(_ event: Event, in transaction: any WriteTransaction) throws {
     try transaction.events.append(event)
+    try queueCallbacks(of: event, in: transaction)
   }
 
   /// Proves that a write can be made durable now. Throws `StoreError` otherwise.

@@ -50,6 +50,8 @@ package protocol ReadTransaction {
   var sessions: any SessionReads { get }
   var payments: any PaymentReads { get }
   var simulatedCards: any SimulatedCardReads { get }
+  var webhooks: any WebhookReads { get }
+  var deliveries: any DeliveryReads { get }
 }
 
 /// The tables as a writer sees them. What was written earlier in the same body is visible.
@@ -67,4 +69,6 @@ package protocol WriteTransaction {
   var sessions: any SessionTable { get }
   var payments: any PaymentTable { get }
   var simulatedCards: any SimulatedCardTable { get }
+  var webhooks: any WebhookTable { get }
+  var deliveries: any DeliveryTable { get }
 }

@@ -25,6 +25,10 @@ struct QueryReader {
     guard flaws.isEmpty else { throw RequestFailure.invalid(flaws) }
   }
 
+  mutating func refuse(_ name: String, _ message: String) {
+    flaws.append(FieldFlaw(name, message))
+  }
+
   mutating func integer(_ name: String, _ range: ClosedRange<Int64>, default value: Int64) -> Int64 {
     guard let text = single(name) else { return value }
     guard let number = Int64(text), range.contains(number), text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) else {
@@ -92,10 +96,6 @@ struct QueryReader {
       if number != 0 { flaws.append(FieldFlaw("page_number", "must be left out beside a cursor")) }
     }
     return PageRequest(number: Int(number), size: Int(size), after: after)
-  }
-
-  mutating func refuse(_ name: String, _ message: String) {
-    flaws.append(FieldFlaw(name, message))
   }
 
   /// One of the cases' raw values.

@@ -87,7 +87,8 @@ enum DeviceStream {
     case .deviceChanged: "device.changed"
     case .deviceDeleted: "device.revoked"
     case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
-      .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .devicePaired:
+      .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .devicePaired, .webhookCreated,
+      .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted, .webhookTest:
       nil
     }
   }

@@ -21,15 +21,22 @@ package enum EventType: String, CaseIterable, Sendable {
   case sessionFailed = "session.failed"
   case paymentFailed = "payment.failed"
   case paymentLate = "payment.late"
+  case webhookCreated = "webhook.created"
+  case webhookChanged = "webhook.changed"
+  case webhookSecretRotated = "webhook.secret_rotated"
+  case webhookDisabled = "webhook.disabled"
+  case webhookDeleted = "webhook.deleted"
+  case webhookTest = "webhook.test"
 
   /// The type's name in callbacks and in the pull feed (contract, section 8); `nil` for what stays inside.
   package var callbackType: String? {
     switch self {
     case .devicePaired, .deviceDeleted, .sessionCreated, .sessionActivated, .sessionFinalized, .sessionCancelled,
-      .sessionExpired, .sessionFailed, .paymentFailed, .paymentLate:
+      .sessionExpired, .sessionFailed, .paymentFailed, .paymentLate, .webhookTest:
       "ipp.\(rawValue)"
     case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
-      .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .deviceChanged:
+      .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .deviceChanged,
+      .webhookCreated, .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted:
       nil
     }
   }

@@ -40,6 +40,20 @@ struct SQLiteEvents: EventTable {
       .id(merchant), .id(subject), read: Self.logged)
   }
 
+  func oldest(of merchant: MerchantID, after: Int64, limit: Int) throws -> [LoggedEvent] {
+    try connection.all(
+      """
+      SELECT \(Self.columns) FROM events WHERE merchant_id = ? AND position > ? ORDER BY position LIMIT ?
+      """,
+      .id(merchant), .integer(after), .integer(Int64(limit)), read: Self.logged)
+  }
+
+  func find(subject: SubjectID, sequence: Int64, of merchant: MerchantID) throws -> Event? {
+    try connection.first(
+      "SELECT \(Self.columns) FROM events WHERE merchant_id = ? AND subject_id = ? AND sequence = ?",
+      .id(merchant), .id(subject), .integer(sequence), read: Self.logged)?.event
+  }
+
   private static let columns = """
     position, merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, device_id,
     order_id, failure_reason

@@ -25,7 +25,8 @@ extension KassaService {
     }
   }
 
-  /// Deletes what its time has passed: idempotency records, attempt windows, proofs, sealed tokens of registrations.
+  /// Deletes what its time has passed: idempotency records, attempt windows, proofs, sealed tokens of registrations, and
+  /// the log of callbacks.
   /// Returns how many rows; fewer than `Limits.sweepRowsMax` when little is left.
   package func forgetExpiredRecords() async throws -> Int {
     let now = self.now
@@ -35,6 +36,8 @@ extension KassaService {
         + transaction.budgets.forget(endedBefore: now, limit: limit)
         + transaction.proofs.forget(expiredBefore: now, limit: limit)
         + transaction.devices.forgetReplays(before: now, limit: limit)
+        + transaction.deliveries.forget(
+          before: now.adding(seconds: -Limits.callbackLogDays * 86_400), limit: limit)
     }
   }
 }

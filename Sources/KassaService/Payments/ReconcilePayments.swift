@@ -29,12 +29,8 @@ extension KassaService {
       case .starting: _ = try await ask(payment) { await $0.start($1) }
       case .awaiting: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
       case .settling: _ = try await ask(payment) { await $0.query($1) }
-      case .cancelling, .unresolved(.some): _ = try await ask(payment) { await $0.cancel($1) }
-      case .unresolved(nil):
-        let view = try await ask(payment) { await $0.query($1) }
-        if view.payment.state == .unknown, now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax) {
-          try await giveUp(view.session)
-        }
+      case .cancelling, .unresolved(.some): try await resolve(payment, at: now) { await $0.cancel($1) }
+      case .unresolved(nil): try await resolve(payment, at: now) { await $0.query($1) }
       }
     case .reversing:
       let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
@@ -48,6 +44,17 @@ extension KassaService {
         stored.checkAt = nil
         try transaction.payments.save(stored)
       }
+    }
+  }
+
+  /// Asks for an outcome that is not known, and gives the session up after too long without one.
+  private func resolve(
+    _ payment: Payment, at now: Timestamp,
+    _ call: @escaping @Sendable (any PaymentProvider, Charge) async -> ProviderAnswer
+  ) async throws {
+    let view = try await ask(payment, call)
+    if view.payment.state == .unknown, now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax) {
+      try await giveUp(view.session)
     }
   }
 

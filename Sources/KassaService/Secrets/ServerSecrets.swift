@@ -30,6 +30,9 @@ package struct ServerSecrets: Sendable {
     case deviceToken
     case idempotentBody
     case playgroundAPIKey
+    case webhookSecret
+    case callbackEvent
+    case callbackDelivery
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.

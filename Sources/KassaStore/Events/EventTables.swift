@@ -22,6 +22,9 @@ package protocol EventReads {
   func newestPosition(of device: DeviceID) throws -> Int64
   /// Everything that happened to one subject, in order.
   func history(of subject: SubjectID, merchant: MerchantID) throws -> [LoggedEvent]
+  /// The merchant's events of any type, oldest first, from just above the position `after`. No event that commits later
+  /// ever takes a position below one that was shown here.
+  func oldest(of merchant: MerchantID, after: Int64, limit: Int) throws -> [LoggedEvent]
 }
 
 package protocol EventTable: EventReads {

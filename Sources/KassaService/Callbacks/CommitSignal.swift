@@ -1,0 +1,56 @@
+import KassaStore
+import Synchronization
+
+/// Tells listeners in this process that something was committed: a hint to look, never data. Hints that come while a
+/// listener is busy become one. Commits of other processes are not noticed: listeners must also look now and then.
+package final class CommitSignal: Sendable {
+  private struct State {
+    var next = 0
+    var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
+  }
+
+  private let state = Mutex(State())
+
+  package init() {}
+
+  /// Hints from now on, until the stream is finished by its continuation or dropped. The continuation can be used to hint
+  /// at something else that the listener waits for.
+  package func listen() -> (hints: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation) {
+    let (hints, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    let key = state.withLock { state in
+      state.next += 1
+      state.listeners[state.next] = continuation
+      return state.next
+    }
+    continuation.onTermination = { [weak self] _ in
+      self?.state.withLock { _ = $0.listeners.removeValue(forKey: key) }
+    }
+    return (hints, continuation)
+  }
+
+  func ring() {
+    for listener in state.withLock({ Array($0.listeners.values) }) { listener.yield() }
+  }
+}
+
+/// A store that rings after each commit.
+struct SignallingStore: Store {
+  let base: any Store
+  let signal: CommitSignal
+
+  func read<Value: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
+    try await base.read(body)
+  }
+
+  func write<Value: Sendable>(
+    _ body: @escaping @Sendable (any WriteTransaction) throws -> Value
+  ) async throws -> Value {
+    let value = try await base.write(body)
+    signal.ring()
+    return value
+  }
+
+  func checkWritable() async throws { try await base.checkWritable() }
+  func diagnose() async throws -> [StoreFinding] { try await base.diagnose() }
+  func close() async { await base.close() }
+}
