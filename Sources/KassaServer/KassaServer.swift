@@ -74,8 +74,9 @@ package enum KassaServer {
   }
 
   /// The whole server as one service: used by the program and by tests alike.
-  static func buildApplication(
-    _ settings: ServerSettings, service: KassaService, playground: PlaygroundParts?, metrics: Metrics,
+  package static func buildApplication(
+    _ settings: ServerSettings, service: KassaService, playground: PlaygroundParts? = nil,
+    metrics: Metrics = Metrics(),
     logger: Logger, whenListening: @escaping @Sendable (_ port: Int) -> Void
   ) -> some Service {
     let api = KassaAPI(
@@ -91,7 +92,7 @@ package enum KassaServer {
           metrics.rendered(
             security: try? await service.codeSecurity(), pendingCallbacks: try? await service.pendingCallbacks())
         }))
-    let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver())
+    let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
       source: CallbackQueue(service: service), sender: CallbackSender(gate: gate), commits: service.commits,
       observer: metrics, clock: SystemClock.now, logger: logger)
@@ -131,7 +132,7 @@ package enum KassaServer {
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
         sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
       providers: playground.map { [.card: $0.cards] } ?? [:],
-      webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver()),
+      webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared),
       paymentChanged: paymentChanged,
       clock: playground?.clock.now ?? SystemClock.now)
   }

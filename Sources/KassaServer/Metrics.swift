@@ -5,7 +5,7 @@ import KassaService
 import Synchronization
 
 /// The figures of this server, for Prometheus' text format (version 0.0.4).
-final class Metrics: Sendable {
+package final class Metrics: Sendable {
   private struct RequestKey: Hashable {
     let operation: String
     let status: Int
@@ -60,6 +60,8 @@ final class Metrics: Sendable {
   private static let lagSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 43_200, 345_600]
 
   private let state = Mutex(State())
+
+  package init() {}
   private let openConnections = Atomic<Int>(0)
 
   private let openStreams = Atomic<Int>(0)
@@ -119,11 +121,9 @@ final class Metrics: Sendable {
     text += "kassa_open_connections \(openConnections.load(ordering: .relaxed))\n"
     family("kassa_open_streams", "gauge", "Device streams open now.")
     text += "kassa_open_streams \(openStreams.load(ordering: .relaxed))\n"
-    text += Self.callbackFigures(
-      state, pending: pendingCallbacks,
-      family: { name, type, help in
-        "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-      })
+    text += Self.callbackFigures(state, pending: pendingCallbacks) { name, type, help in
+      "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+    }
     if let security {
       family("kassa_enrollment_codes_live", "gauge", "Typed codes that can be redeemed now.")
       text += "kassa_enrollment_codes_live \(security.security.liveTotal)\n"
@@ -139,7 +139,7 @@ final class Metrics: Sendable {
 }
 
 extension Metrics: CallbackObserver {
-  func callbackTried(_ outcome: CallbackOutcome) {
+  package func callbackTried(_ outcome: CallbackOutcome) {
     state.withLock { state in
       switch outcome {
       case .acknowledged(let lagMilliseconds):

@@ -44,7 +44,7 @@ package struct AddressGate: WebhookGate {
 
   package func flaw(of url: WebhookURL) async -> String? {
     do {
-      _ = try await address(of: url)
+      _ = try await withDeadline(milliseconds: Limits.callbackNameSeconds * 1000) { try await address(of: url) }
       return nil
     } catch Refusal.schemeRefused {
       return environment == .playground

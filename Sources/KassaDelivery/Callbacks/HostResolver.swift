@@ -25,10 +25,13 @@ package final class SystemHostResolver: HostResolver {
   /// Names asked for at once.
   private static let threads = 32
 
+  /// One for the process. Its threads begin with the first question.
+  package static let shared = SystemHostResolver()
+
   private let pool = NIOThreadPool(numberOfThreads: threads)
   private let asked = Mutex<[String: Task<[VettableAddress], any Error>]>([:])
 
-  package init() { pool.start() }
+  package init() {}
 
   deinit { pool.shutdownGracefully { _ in } }
 
@@ -36,6 +39,7 @@ package final class SystemHostResolver: HostResolver {
     let question = asked.withLock { asked in
       if let running = asked[host] { return running }
       let pool = self.pool
+      pool.start()
       let question = Task { [weak self] in
         defer { self?.asked.withLock { _ = $0.removeValue(forKey: host) } }
         return try await pool.runIfActive { try Self.lookUp(host) }

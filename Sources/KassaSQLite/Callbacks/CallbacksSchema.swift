@@ -22,7 +22,6 @@ extension Migrations {
       PRIMARY KEY (merchant_id, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX webhooks_by_age ON webhooks (merchant_id, created_at, id) WHERE deleted_at IS NULL;
-    CREATE INDEX webhooks_enabled ON webhooks (merchant_id) WHERE disabled_at IS NULL AND deleted_at IS NULL;
     CREATE INDEX webhooks_deleted ON webhooks (deleted_at) WHERE deleted_at IS NOT NULL;
 
     CREATE TABLE callback_deliveries (

@@ -179,10 +179,16 @@ struct SQLiteDeliveries: DeliveryTable {
         WHERE merchant_id = ? AND webhook_id = ? AND subject_id = ? AND due_at <= ?
         """,
         [.blob(lease.token), .time(lease.until)] + queue.values + [.id(subject), .time(now)])
-      guard let head = try head(queue, subject: subject),
-        let event = try SQLiteEvents(connection: connection)
-          .find(subject: subject, sequence: head.sequence, of: queue.merchantID)
-      else { throw StoreError.unusable(OperatorDetail("a chain of callbacks has no pending delivery or no event")) }
+      guard let head = try head(queue, subject: subject) else {
+        // Never seen; but one such chain must not stop all others for ever.
+        try connection.run(
+          "DELETE FROM callback_chains WHERE merchant_id = ? AND webhook_id = ? AND subject_id = ?",
+          queue.values + [.id(subject)])
+        continue
+      }
+      let event = try SQLiteEvents(connection: connection)
+        .find(subject: subject, sequence: head.sequence, of: queue.merchantID)
+      guard let event else { throw StoreError.unusable(OperatorDetail("a delivery's event is missing")) }
       claimed.append(ClaimedDelivery(delivery: head, event: event, destination: destination))
     }
     try postpone(queue, isFull: out + claimed.count >= perDestinationMax, at: now)

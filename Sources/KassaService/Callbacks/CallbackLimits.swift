@@ -10,6 +10,8 @@ extension Limits {
     retryAfterSecondsMax: 86_400, jitterShare: 0.1)
   /// One try, from resolving the name to the end of the answer (contract, section 8).
   package static let callbackTrySeconds: Int64 = 15
+  /// Resolving a name while a merchant waits for the answer to its request.
+  package static let callbackNameSeconds: Int64 = 5
   /// How long a worker may hold a chain: a try, and as much again to commit what came of it. What a crashed worker held
   /// is tried again after this.
   package static let callbackLeaseSeconds: Int64 = 30
