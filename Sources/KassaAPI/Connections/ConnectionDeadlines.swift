@@ -42,7 +42,10 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   private var writeDeadline: Scheduled<Void>?
   private var writesUnderWay = 0
   private var isReadingBody = false
-  private var isAnswering = false
+  /// Requests whose answer is not yet written: more than one when a client pipelines.
+  private var answersDue = 0
+  /// An answer said `Connection: close`.
+  private var closesWhenAnswered = false
 
   init(seconds: DeadlineSeconds, openConnections: @escaping @Sendable (Int) -> Void) {
     self.seconds = seconds
@@ -64,7 +67,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     switch unwrapInboundIn(data) {
     case .head:
       isReadingBody = true
-      isAnswering = true
+      answersDue += 1
       failUnlessBodyEnds(context)
     case .body: break
     case .end:
@@ -78,17 +81,35 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
-    case .head(var head):
+    case .head(let head):
+      closesWhenAnswered = closesWhenAnswered || head.headerFields[.connection]?.lowercased() == "close"
       if head.headerFields[.requestID] == nil {
-        var generator = SystemRandomNumberGenerator()
-        head.headerFields[.requestID] = Identifier<HTTPRequest>(using: &generator).description
+        writeRefusalOfMalformedRequest(head, promise, context)
+      } else {
+        context.write(data, promise: promise)
       }
-      context.write(wrapOutboundOut(.head(head)), promise: promise)
     case .body:
       context.write(data, promise: tracked(promise, endsAnswer: false, context))
     case .end:
       context.write(data, promise: tracked(promise, endsAnswer: true, context))
     }
+  }
+
+  /// Every answer of ours carries a request id. One without is the HTTP library's own to bytes that are no request: it
+  /// is bare, and gets the body that the contract wants of every error.
+  private func writeRefusalOfMalformedRequest(
+    _ head: HTTPResponse, _ promise: EventLoopPromise<Void>?, _ context: ChannelHandlerContext
+  ) {
+    var generator = SystemRandomNumberGenerator()
+    let id = Identifier<HTTPRequest>(using: &generator).description
+    let answer = Problem.of(RequestFailure.malformedRequest, credential: .none).answer(requestID: id)
+    var head = head
+    head.headerFields[.requestID] = id
+    head.headerFields[.contentType] = answer.contentType
+    head.headerFields[.contentLength] = "\(answer.body.count)"
+    context.write(wrapOutboundOut(.head(head)), promise: promise)
+    let body = context.channel.allocator.buffer(bytes: answer.body)
+    context.write(wrapOutboundOut(.body(body)), promise: tracked(nil, endsAnswer: false, context))
   }
 
   /// A promise that also tells when the client took the bytes.
@@ -104,7 +125,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
       self.writeDeadline = nil
       if self.writesUnderWay > 0 { self.closeUnlessWritten(context) }
       if endsAnswer {
-        self.isAnswering = false
+        self.answersDue -= 1
         self.waitForNextRequestIfDone(context)
       }
     }
@@ -112,7 +133,12 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func waitForNextRequestIfDone(_ context: ChannelHandlerContext) {
-    if !isReadingBody, !isAnswering, context.channel.isActive { closeUnlessRead(within: seconds.idle, context) }
+    guard !isReadingBody, answersDue <= 0, context.channel.isActive else { return }
+    if closesWhenAnswered {
+      context.close(promise: nil)
+    } else {
+      closeUnlessRead(within: seconds.idle, context)
+    }
   }
 
   private func closeUnlessRead(within seconds: Int64, _ context: ChannelHandlerContext) {
