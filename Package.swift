@@ -113,6 +113,23 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
+
+    // Starts the built program and speaks HTTP with it: for test targets only.
+    .target(
+      name: "KassaTestSupport",
+      dependencies: [
+        "KassaJSON",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ], path: "Tests/KassaTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "KassaAPITests",
+      dependencies: [
+        "KassaAPI", "KassaDomain", "KassaJSON", "KassaTestSupport", "kassa", .product(name: "Yams", package: "Yams"),
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

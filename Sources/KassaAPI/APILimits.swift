@@ -31,7 +31,7 @@ package enum APILimits {
   package static let hardwareIDCharactersMax = 255
   package static let idempotencyKeyBytesMax = 255
   package static let requestIDBytesMax = 128
-  /// Longest code, token or proof identifier that is looked at.
+  /// Longest key, token or proof in a header that is looked at.
   package static let secretTextBytesMax = 4096
   /// Failing fields that one answer names; a body can hold thousands.
   package static let flawsMax = 100

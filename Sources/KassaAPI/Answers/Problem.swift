@@ -56,6 +56,10 @@ struct Problem: Sendable {
 
   private static func of(_ failure: RequestFailure) -> Problem {
     switch failure {
+    case .malformedRequest:
+      return Problem(
+        status: 400, code: "malformed_request", title: "Malformed Request",
+        detail: "the bytes are not a request in HTTP/1.1, or its head is too large")
     case .unknownRoute: return notFound("there is no such route")
     case .wrongMethod(let allowed):
       var problem = Problem(

@@ -42,8 +42,11 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   private var writeDeadline: Scheduled<Void>?
   private var writesUnderWay = 0
   private var isReadingBody = false
-  private var isAnswering = false
   private var isStreaming = false
+  /// Requests whose answer is not yet written: more than one when a client pipelines.
+  private var answersDue = 0
+  /// An answer said `Connection: close`.
+  private var closesWhenAnswered = false
 
   init(seconds: DeadlineSeconds, openConnections: @escaping @Sendable (Int) -> Void) {
     self.seconds = seconds
@@ -65,7 +68,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     switch unwrapInboundIn(data) {
     case .head:
       isReadingBody = true
-      isAnswering = true
+      answersDue += 1
       failUnlessBodyEnds(context)
     case .body: break
     case .end:
@@ -79,13 +82,14 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
-    case .head(var head):
+    case .head(let head):
       isStreaming = head.headerFields[.contentType] == "text/event-stream"
+      closesWhenAnswered = closesWhenAnswered || head.headerFields[.connection]?.lowercased() == "close"
       if head.headerFields[.requestID] == nil {
-        var generator = SystemRandomNumberGenerator()
-        head.headerFields[.requestID] = Identifier<HTTPRequest>(using: &generator).description
+        writeRefusalOfMalformedRequest(head, promise, context)
+      } else {
+        context.write(data, promise: promise)
       }
-      context.write(wrapOutboundOut(.head(head)), promise: promise)
     case .body:
       context.write(data, promise: tracked(promise, endsAnswer: false, context))
     case .end:
@@ -95,10 +99,27 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// A client that closed its side of a stream has left; of any other answer it may still wait for the rest.
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if isStreaming, isAnswering, case ChannelEvent.inputClosed? = event as? ChannelEvent {
+    if isStreaming, answersDue > 0, case ChannelEvent.inputClosed? = event as? ChannelEvent {
       context.close(promise: nil)
     }
     context.fireUserInboundEventTriggered(event)
+  }
+
+  /// Every answer of ours carries a request id. One without is the HTTP library's own to bytes that are no request: it
+  /// is bare, and gets the body that the contract wants of every error.
+  private func writeRefusalOfMalformedRequest(
+    _ head: HTTPResponse, _ promise: EventLoopPromise<Void>?, _ context: ChannelHandlerContext
+  ) {
+    var generator = SystemRandomNumberGenerator()
+    let id = Identifier<HTTPRequest>(using: &generator).description
+    let answer = Problem.of(RequestFailure.malformedRequest, credential: .none).answer(requestID: id)
+    var head = head
+    head.headerFields[.requestID] = id
+    head.headerFields[.contentType] = answer.contentType
+    head.headerFields[.contentLength] = "\(answer.body.count)"
+    context.write(wrapOutboundOut(.head(head)), promise: promise)
+    let body = context.channel.allocator.buffer(bytes: answer.body)
+    context.write(wrapOutboundOut(.body(body)), promise: tracked(nil, endsAnswer: false, context))
   }
 
   /// A promise that also tells when the client took the bytes.
@@ -114,7 +135,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
       self.writeDeadline = nil
       if self.writesUnderWay > 0 { self.closeUnlessWritten(context) }
       if endsAnswer {
-        self.isAnswering = false
+        self.answersDue -= 1
         self.waitForNextRequestIfDone(context)
       }
     }
@@ -122,7 +143,12 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func waitForNextRequestIfDone(_ context: ChannelHandlerContext) {
-    if !isReadingBody, !isAnswering, context.channel.isActive { closeUnlessRead(within: seconds.idle, context) }
+    guard !isReadingBody, answersDue <= 0, context.channel.isActive else { return }
+    if closesWhenAnswered {
+      context.close(promise: nil)
+    } else {
+      closeUnlessRead(within: seconds.idle, context)
+    }
   }
 
   private func closeUnlessRead(within seconds: Int64, _ context: ChannelHandlerContext) {

@@ -7,9 +7,9 @@ import KassaStore
 enum DeviceWire {
   static func registration(_ object: JSONObject, call: Call) throws -> RegisterDevice {
     var fields = FieldReader(object)
-    let secretLengths = 1...APILimits.secretTextBytesMax
-    let code = fields.text("enrollment_code", characters: 0...APILimits.secretTextBytesMax)
-    let token = fields.text("enrollment_token", characters: secretLengths)
+    // Any text is a code or a token: one that cannot be right is answered as one that is unknown.
+    let code = fields.text("enrollment_code", characters: 0...APILimits.registrationBodyBytesMax)
+    let token = fields.text("enrollment_token", characters: 0...APILimits.registrationBodyBytesMax)
     switch (fields.has("enrollment_code"), fields.has("enrollment_token")) {
     case (false, false): fields.refuse("enrollment_code", "is required, or enrollment_token")
     case (true, true): fields.refuse("enrollment_token", "must be left out beside enrollment_code")
@@ -17,7 +17,7 @@ enum DeviceWire {
     }
     let hardwareID = fields.requiredText("hardware_id", characters: 1...APILimits.hardwareIDCharactersMax)
     let platform = fields.requiredChoice("platform", Device.Platform.self)
-    let name = fields.text("name", characters: 1...APILimits.nameCharactersMax)
+    let name = fields.text("name", characters: 0...APILimits.nameCharactersMax)
     let registrationID = fields.identifier("registration_id", of: RegisterDevice.self)
     var thumbprint: [UInt8]?
     if let jwk = fields.object("public_key") {

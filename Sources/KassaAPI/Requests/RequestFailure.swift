@@ -3,6 +3,8 @@ import KassaService
 
 /// Why a request is refused before any use case sees it.
 enum RequestFailure: Error {
+  /// The bytes are no request in HTTP/1.1.
+  case malformedRequest
   case unknownRoute
   case wrongMethod(allowed: [HTTPRequest.Method])
   /// Every failing field.

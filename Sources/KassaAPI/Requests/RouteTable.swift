@@ -54,6 +54,7 @@ struct RouteTable: Sendable {
       case .literal(let literal):
         guard text.utf8.elementsEqual(literal.utf8) else { return nil }
       case .parameter(let name):
+        guard !text.isEmpty else { return nil }
         parameters[name] = text
       }
     }

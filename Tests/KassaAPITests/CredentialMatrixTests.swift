@@ -1,0 +1,149 @@
+import Foundation
+import KassaJSON
+import KassaTestSupport
+import Testing
+
+/// Every operation with every kind of credential; what must come of it is read from the served document.
+struct CredentialMatrixTests {
+  /// The credentials, and what each is worth to an operation that wants a certain one.
+  private enum Kind: CaseIterable {
+    case none, garbage, revokedKey, otherMerchantsKey, otherEnvironmentsKey, apiKey, deviceToken, deletedDevicesToken
+  }
+
+  private struct World {
+    let client: APIClient
+    let credentials: [Kind: APIClient.Credential]
+    let otherKey: String
+  }
+
+  private func withWorld(_ body: (World) async throws -> Void) async throws {
+    try await withServer("playground", ["--requests-per-second-per-merchant", "0"]) { server in
+      let client = try APIClient(server)
+      let other = try await server.makeMerchant()
+      let revoked = try await client.makeKey("revoked")
+      #expect(try await client.call("revokeAPIKey", ["id": revoked.id]).status == 204)
+      let deleted = try await client.makeDevice()
+      #expect(try await client.call("deleteDevice", ["id": deleted.id]).status == 204)
+      let device = try await client.makeDevice()
+      // A right key of a production installation.
+      let live = try await withTemporaryFolder { folder in
+        try await KassaProgram.run(["merchants", "create", "--name", "Live"], in: folder)
+      }
+      let liveKey = try #require(live.output.split(whereSeparator: \.isWhitespace).last)
+      #expect(liveKey.hasPrefix("kassa_live_api_"), "\(live)")
+      try await body(
+        World(
+          client: client,
+          credentials: [
+            .none: .none, .garbage: .raw("garbage"), .revokedKey: .key(revoked.key),
+            .otherMerchantsKey: .key(other.apiKey), .otherEnvironmentsKey: .key(String(liveKey)), .apiKey: .standard,
+            .deviceToken: .bearer(device.token), .deletedDevicesToken: .bearer(deleted.token),
+          ],
+          otherKey: other.apiKey))
+    }
+  }
+
+  /// What an operation answers: its own good status, or a refusal.
+  private func expected(_ kind: Kind, _ operation: APIDocument.Described) -> Int? {
+    switch (operation.credential, kind) {
+    case (.none, _), (.apiKey, .apiKey), (.device, .deviceToken): nil
+    case (.apiKey, .otherMerchantsKey): operation.pathParameters.isEmpty ? nil : 404
+    case (.apiKey, _), (.device, _): 401
+    }
+  }
+
+  @Test(.timeLimit(.minutes(5))) func everyOperationAsksForItsCredential() async throws {
+    try await withWorld { world in
+      let client = world.client
+      let served = try await client.server.send(HTTPCall("GET", "/openapi.json"))
+      let document = try APIDocument(root: served.json)
+      #expect(document.operations.count > 20)
+      for operation in document.operations {
+        for kind in Kind.allCases {
+          guard let good = try await client.knownGoodCall(operation.id) else { break }
+          let credential: APIClient.Credential
+          switch (kind, operation.credential) {
+          case (.apiKey, .device): credential = .key(client.server.apiKey)
+          default: credential = try #require(world.credentials[kind])
+          }
+          // Another merchant has another location, which a body may leave out.
+          let json = kind == .otherMerchantsKey ? good.json?.setting("location_id", to: nil) : good.json
+          let answer = try await client.call(operation.id, good.parameters, as: credential, json: json)
+          if let status = expected(kind, operation) {
+            #expect(answer.status == status, "\(operation.id) with \(kind): \(answer)")
+          } else {
+            #expect((200...299).contains(answer.status), "\(operation.id) with \(kind): \(answer)")
+          }
+        }
+      }
+    }
+  }
+
+  /// An id of another merchant answers byte for byte like one that nothing has, and nothing happens to what it names.
+  @Test(.timeLimit(.minutes(5))) func foreignIDsAreUnknownIDs() async throws {
+    try await withWorld { world in
+      let client = world.client
+      let headers = [("x-request-id", "the same")]
+      func bytes(_ answer: HTTPAnswer) -> [String] {
+        ["\(answer.status)", answer.text]
+          + answer.headers.filter { $0.name != "date" }.map { "\($0.name): \($0.value)" }
+      }
+      for operation in client.document.operations where operation.credential == .apiKey {
+        guard let good = try await client.knownGoodCall(operation.id) else { continue }
+        guard !operation.pathParameters.isEmpty else { continue }
+        var seen: Set<[String]> = []
+        let ids = [good.parameters, good.parameters.mapValues { $0.uppercased() }]
+        let unknown = [UUID().uuidString, unknownID, "nonsense", "%20", "..", String(repeating: "7", count: 500)]
+          .map { id in good.parameters.mapValues { _ in id } }
+        for parameters in ids + unknown {
+          let answer = try await client.call(
+            operation.id, parameters, as: .key(world.otherKey), headers: headers, json: good.json)
+          #expect(answer.status == 404, "\(operation.id) \(parameters): \(answer)")
+          seen.insert(bytes(answer))
+        }
+        #expect(seen.count == 1, "\(operation.id): \(seen)")
+        // The owner still has it.
+        #expect(try await (200...299).contains(client.call(operation.id, good.parameters, json: good.json).status))
+      }
+      // Ids in bodies and queries are no better.
+      let location = try await client.firstLocation()
+      let code = try await client.call("createEnrollment", as: .key(world.otherKey), json: [:])
+      let device = try await client.call(
+        "registerDevice",
+        json: [
+          "enrollment_code": try #require(code.json["enrollment_code"]), "hardware_id": "h", "platform": "IOS",
+        ])
+      let deviceID = try #require(device.json["id"]?.text)
+      for (operation, parameters) in [("createEnrollment", [:]), ("updateDevice", ["id": deviceID])] {
+        var seen: Set<[String]> = []
+        for id in [location, unknownID] {
+          let answer = try await client.call(
+            operation, parameters, as: .key(world.otherKey), headers: headers, json: ["location_id": .string(id)])
+          #expect(answer.status == 400 && answer.failingFields == ["location_id"])
+          seen.insert(bytes(answer))
+        }
+        #expect(seen.count == 1)
+      }
+      for operation in ["listEnrollments", "listDevices"] {
+        let pages = try await [location, unknownID].asyncMap {
+          bytes(
+            try await client.call(operation, query: "location_id=\($0)", as: .key(world.otherKey), headers: headers))
+        }
+        #expect(Set(pages).count == 1)
+      }
+      // No list of one merchant shows anything of another.
+      for operation in client.document.operations where operation.id.hasPrefix("list") {
+        let mine = try await client.call(operation.id, as: .key(world.otherKey))
+        #expect(!mine.text.contains(client.server.merchantID) && !mine.text.contains(location), "\(operation.id)")
+      }
+    }
+  }
+}
+
+extension Sequence {
+  fileprivate func asyncMap<Value>(_ transform: (Element) async throws -> Value) async rethrows -> [Value] {
+    var values: [Value] = []
+    for element in self { values.append(try await transform(element)) }
+    return values
+  }
+}

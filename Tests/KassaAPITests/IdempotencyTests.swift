@@ -1,0 +1,146 @@
+import Foundation
+import KassaJSON
+import KassaTestSupport
+import Testing
+
+/// A repeated POST does what it does once (contract, section 1, "Idempotency").
+struct IdempotencyTests {
+  private func key(_ key: String) -> [(String, String)] { [("Idempotency-Key", key)] }
+
+  @Test func aRepetitionAnswersTheSameBytes() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      for id in ["createEnrollment", "createLocation", "createAPIKey"] {
+        guard let json = try await client.knownGoodCall(id)?.json else { continue }
+        let first = try await client.call(id, headers: key("k"), json: json)
+        #expect(first.status == 201 && first.header("idempotent-replayed") == nil)
+        for _ in 0..<3 {
+          let again = try await client.call(id, headers: key("k"), json: json)
+          #expect(again.status == 201 && again.body == first.body && again.header("idempotent-replayed") == "true")
+        }
+        #expect(try await client.call(id, headers: key("K"), json: json).body != first.body)
+        #expect(try await client.call(id, json: json).body != first.body)
+        // The body counts byte for byte.
+        let other = try await client.call(
+          id, headers: key("k") + [("content-type", "application/json")], body: json.bytes + [0x20])
+        #expect(other.status == 422 && other.code == "idempotency_key_reused")
+        #expect(try await client.call(id, headers: key("k"), json: json).body == first.body)
+      }
+      // The effect is there once, and the replay tells of the beginning, whatever happened since.
+      let json: JSONValue = [
+        "metadata": ["n": "1"], "location_id": .string(try await client.firstLocation()),
+      ]
+      let enrollment = try await client.call("createEnrollment", headers: key("once"), json: json)
+      let created = try #require(enrollment.json["enrollment_id"]?.text)
+      #expect(try await client.call("deleteEnrollments", ["enrollment_id": created]).status == 204)
+      let replay = try await client.call("createEnrollment", headers: key("once"), json: json)
+      #expect(replay.body == enrollment.body && replay.json["status"] == "PENDING")
+      #expect(try await client.call("listEnrollments", query: "metadata=n:1").json["total_elements"] == 0)
+    }
+  }
+
+  @Test func theScopeIsMerchantMethodAndPath() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let other = try await server.makeMerchant()
+      let name: JSONValue = ["name": "x"]
+      let location = try await client.call("createLocation", headers: key("scope"), json: name)
+      let apiKey = try await client.call("createAPIKey", headers: key("scope"), json: name)
+      let foreign = try await client.call("createLocation", as: .key(other.apiKey), headers: key("scope"), json: name)
+      #expect([location, apiKey, foreign].allSatisfy { $0.status == 201 && $0.header("idempotent-replayed") == nil })
+      #expect(location.json["id"] != foreign.json["id"])
+      #expect(foreign.json["merchant_id"]?.text == other.id)
+      // Another key of the same merchant is the same merchant.
+      let second = try await client.makeKey()
+      let replay = try await client.call("createLocation", as: .key(second.key), headers: key("scope"), json: name)
+      #expect(replay.body == location.body && replay.header("idempotent-replayed") == "true")
+    }
+  }
+
+  @Test func keysAreVisibleASCII() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      for bad in ["", "a b", "ålder", "tab\tbetween", String(repeating: "k", count: 256)] {
+        let answer = try await client.call("createEnrollment", headers: key(bad), json: [:])
+        #expect(answer.status == 400 && answer.code == "invalid_header", "\(bad): \(answer)")
+      }
+      let twice = try await client.call("createEnrollment", headers: key("a") + key("a"), json: [:])
+      #expect(twice.code == "invalid_header")
+      for good in ["!", "~", #"a"b\c,d;e=f"#, String(repeating: "k", count: 255)] {
+        #expect(try await client.call("createEnrollment", headers: key(good), json: [:]).status == 201, "\(good)")
+      }
+      #expect(try await client.call("listEnrollments").json["total_elements"] == 4)
+    }
+  }
+
+  @Test func refusalsAreNotStored() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let second = try await client.makeLocation("Second")
+      // 400 because of the data of the moment; the same request is right later.
+      let refused = try await client.call("createEnrollment", headers: key("later"), json: [:])
+      #expect(refused.status == 400 && refused.failingFields == ["location_id"])
+      #expect(try await client.call("createEnrollment", as: .none, headers: key("later"), json: [:]).status == 401)
+      #expect(try await client.call("deleteLocation", ["id": second]).status == 204)
+      let accepted = try await client.call("createEnrollment", headers: key("later"), json: [:])
+      #expect(accepted.status == 201 && accepted.header("idempotent-replayed") == nil)
+      // After a 400 the key may even come with another body.
+      let type = [("content-type", "application/json")]
+      #expect(try await client.call("createEnrollment", headers: key("x") + type, body: [0x7b]).status == 400)
+      #expect(try await client.call("createEnrollment", headers: key("x"), json: ["ttl": "TWO_HOURS"]).status == 201)
+    }
+  }
+
+  /// Fifty at once with one key: one effect, one answer. Without the key the same harness sees fifty.
+  @Test func aRaceOfRepetitionsHasOneEffect() async throws {
+    try await withServer("playground", ["--requests-per-second-per-merchant", "0"]) { server in
+      let client = try APIClient(server)
+      func race(_ headers: [(String, String)]) async throws -> (bodies: Set<[UInt8]>, fresh: Int) {
+        try await withThrowingTaskGroup { group in
+          for _ in 0..<50 {
+            group.addTask { try await client.call("createEnrollment", headers: headers, json: ["metadata": [:]]) }
+          }
+          var (bodies, fresh): (Set<[UInt8]>, Int) = ([], 0)
+          for try await answer in group {
+            #expect(answer.status == 201)
+            bodies.insert(answer.body)
+            if answer.header("idempotent-replayed") == nil { fresh += 1 }
+          }
+          return (bodies, fresh)
+        }
+      }
+      let once = try await race(key("race"))
+      #expect(once.bodies.count == 1 && once.fresh == 1)
+      #expect(try await client.call("listEnrollments").json["total_elements"] == 1)
+      let control = try await race([])
+      #expect(control.bodies.count == 50 && control.fresh == 50)
+      #expect(try await client.call("listEnrollments").json["total_elements"] == 51)
+    }
+  }
+
+  /// A phone repeats a registration whose answer it lost, by its `registration_id` (contract, section 3).
+  @Test func aPhoneMayRepeatItsRegistration() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let enrollment = try await client.makeEnrollment()
+      let body: JSONValue = [
+        "enrollment_code": .string(enrollment.code), "hardware_id": "phone", "platform": "ANDROID",
+        "registration_id": .string(UUID().uuidString),
+      ]
+      let first = try await client.call("registerDevice", json: body)
+      let again = try await client.call("registerDevice", json: body)
+      #expect(first.status == 201 && again.status == 201)
+      #expect(first.json["credentials"]?["bearer_token"] == again.json["credentials"]?["bearer_token"])
+      #expect(first.json["id"] == again.json["id"])
+      for changed in [
+        body.setting("registration_id", to: .string(UUID().uuidString)), body.setting("registration_id", to: nil),
+        body.setting("hardware_id", to: "other"), body.setting("platform", to: "IOS"),
+        body.setting("enrollment_code", to: nil).setting("enrollment_token", to: .string(enrollment.token)),
+        body.setting("public_key", to: DeviceKey().jwk),
+      ] {
+        #expect(try await client.call("registerDevice", json: changed).code == "enrollment_code_invalid", "\(changed)")
+      }
+      #expect(try await client.call("listDevices").json["total_elements"] == 1)
+    }
+  }
+}

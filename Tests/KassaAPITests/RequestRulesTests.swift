@@ -1,0 +1,209 @@
+import Foundation
+import KassaJSON
+import KassaTestSupport
+import Testing
+
+/// The common rules of the contract, section 1: credentials, headers, routes.
+struct RequestRulesTests {
+  // MARK: Basic
+
+  @Test func everyFormOfBasicIsTaken() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let (key, merchant) = (server.apiKey, server.merchantID)
+      func encoded(_ text: String) -> String { Data(text.utf8).base64EncodedString() }
+      let taken = [
+        "Basic \(key)", "basic \(key)", "BASIC \(key)", "bAsIc   \(key)",
+        "Basic \(encoded(":\(key)"))", "Basic \(encoded(key))", "basic \(encoded("\(merchant):\(key)"))",
+        "Basic \(encoded("\(merchant.uppercased()):\(key)"))", "Basic \(encoded("\(merchant)-till:\(key)"))",
+        "Basic \(encoded("\(merchant)-K12345_abc:\(key)"))",
+        "Basic " + encoded(":\(key)").replacing("=", with: ""),
+      ]
+      for header in taken {
+        #expect(try await client.call("listLocations", as: .raw(header)).status == 200, "\(header)")
+      }
+      let refused = [
+        "Basic", "Basic ", key, "Bearer \(key)", "Digest \(key)", "Basic \(key)x", "Basic \(key.dropLast())",
+        "Basic \(key.uppercased())", "Basic \(merchant):\(key)", "Basic :\(key)",
+        "Basic \(encoded("\(unknownID):\(key)"))", "Basic \(encoded("\(merchant)x:\(key)"))",
+        "Basic \(encoded("\(merchant)-:\(key)"))", "Basic \(encoded("\(merchant.dropLast()):\(key)"))",
+        "Basic \(encoded("x-\(merchant):\(key)"))", "Basic \(encoded("admin:\(key)"))",
+        "Basic \(encoded(":\(key):"))", "Basic \(encoded("\(merchant):"))", "Basic \(encoded("\(merchant):\(key) "))",
+        "Basic \(Data([0xff, 0xfe]).base64EncodedString())", "Basic %%%", "Basic \(encoded(key))!",
+        "Basic \(String(repeating: "A", count: 9000))", "Basic \(encoded(key)) \(encoded(key))",
+      ]
+      for header in refused {
+        let answer = try await client.call("listLocations", as: .raw(header))
+        #expect(answer.status == 401 && answer.code == "unauthorized", "\(header): \(answer)")
+        #expect(answer.header("www-authenticate")?.hasPrefix("Basic") == true)
+      }
+      // Twice is none: which one would count is anybody's guess.
+      let twice = try await client.call("listLocations", headers: [server.authorization()])
+      #expect(twice.status == 401)
+    }
+  }
+
+  // MARK: Headers
+
+  @Test func merchantIDMustBeTheKeysOwn() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let other = try await server.makeMerchant()
+      for right in [server.merchantID, server.merchantID.uppercased()] {
+        #expect(try await client.call("listDevices", headers: [("x-merchant-id", right)]).status == 200)
+      }
+      for wrong in [other.id, unknownID, "", "me", "\(server.merchantID)x", "\(server.merchantID)-1"] {
+        let answer = try await client.call("listDevices", headers: [("x-merchant-id", wrong)])
+        #expect(answer.status == 403 && answer.code == "merchant_mismatch", "\(wrong): \(answer)")
+        #expect(!answer.text.contains(server.merchantID) && !answer.text.contains(other.id))
+      }
+      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID)]
+      #expect(try await client.call("listDevices", headers: twice).code == "invalid_header")
+      // It never selects a tenant, and a wrong key is wrong first.
+      let foreign = try await client.call("listDevices", as: .key("kassa_test_api_x"), headers: [twice[0]])
+      #expect(foreign.status == 401)
+    }
+  }
+
+  @Test func requestIDsAreKeptOrMade() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let kept = ["a", "order 7/b", String(repeating: "r", count: 128), "~!@#$%^&*()"]
+      for id in kept {
+        #expect(try await client.call("getHealth", headers: [("x-request-id", id)]).header("x-request-id") == id)
+        let problem = try await client.call("listDevices", as: .none, headers: [("X-Request-ID", id)])
+        #expect(problem.header("x-request-id") == id && problem.json["request_id"]?.text == id)
+      }
+      var made: Set<String> = []
+      for id in ["", String(repeating: "r", count: 129), "ålder", "tab\tbetween"] {
+        let answer = try await client.call("getHealth", headers: [("x-request-id", id)])
+        let fresh = try #require(answer.header("x-request-id"))
+        #expect(fresh != id && !fresh.isEmpty)
+        made.insert(fresh)
+      }
+      #expect(made.count == 4)
+      // It is found again in the audit log.
+      let key = try await client.call(
+        "createAPIKey", headers: [("x-request-id", "make the key")], json: ["name": "audited"])
+      let entry = try await client.call("listAuditEntries", query: "page_size=1").json["content"]?.elements.first
+      #expect(entry?["request_id"] == "make the key" && entry?["subject_id"] == key.json["id"])
+      #expect(entry?["actor_kind"] == "api_key")
+    }
+  }
+
+  // MARK: Routes
+
+  @Test func unknownRoutesAre404AndWrongMethods405() async throws {
+    try await withServer { server in
+      let paths = [
+        "/", "/ipp", "/ipp/v1", "/ipp/v1/", "/ipp/v1/enrollments/", "//ipp/v1/enrollments", "/ipp/v1/enrollments/a/b",
+        "/IPP/v1/enrollments", "/ipp/v1/Enrollments", "/ipp/v2/enrollments", "/portal/v1/merchants",
+        "/ipp/v1/%65nrollments", "/ipp/v1/dev", "/favicon.ico", "/ipp/v1/enrollments%2f", "/health/",
+      ]
+      for path in paths {
+        for method in ["GET", "POST", "DELETE", "OPTIONS"] {
+          let answer = try await server.send(HTTPCall(method, path, headers: [server.authorization()]))
+          #expect(answer.status == 404 && answer.code == "not_found", "\(method) \(path): \(answer)")
+          #expect(answer.header("content-type") == "application/problem+json")
+          #expect(answer.json["request_id"]?.text == answer.header("x-request-id"))
+        }
+      }
+      let document = try APIDocument.compiledIn()
+      for (path, operations) in Dictionary(grouping: document.operations, by: \.path) {
+        let concrete = path.split(separator: "/").map { $0.hasPrefix("{") ? "/\(unknownID)" : "/\($0)" }.joined()
+        let allowed = Set(operations.map(\.method))
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]
+        where !allowed.contains(method) {
+          let answer = try await server.send(HTTPCall(method, concrete))
+          #expect(answer.status == 405 && answer.code == "method_not_allowed", "\(method) \(path): \(answer)")
+          let allow = try #require(answer.header("allow")).split(separator: ",").map {
+            $0.trimmingCharacters(in: .whitespaces)
+          }
+          #expect(Set(allow) == allowed && allow.count == allowed.count, "\(method) \(path)")
+        }
+      }
+    }
+  }
+
+  /// What no HTTP client sends: answered or hung up on, and the server lives on.
+  @Test func malformedRequestsDoNoHarm() async throws {
+    try await withServer("playground", ["--head-deadline-seconds", "2"]) { server in
+      let host = "host: 127.0.0.1\r\n"
+      let requests = [
+        "GARBAGE\r\n\r\n", "\r\n\r\n", "GET\r\n\r\n", "GET /health\r\n\r\n", "GET /health HTTP/9.9\r\n\(host)\r\n",
+        "BREW /health HTTP/1.1\r\n\(host)\r\n", "GET /health HTTP/1.1\r\nno colon\r\n\r\n",
+        "GET /health HTTP/1.1\r\n\(host)bad name: x\r\n\r\n", "GET /health HTTP/1.1\r\n\(host)x: a\u{0}b\r\n\r\n",
+        "POST /pos/v1/devices HTTP/1.1\r\n\(host)content-length: -1\r\n\r\n{}",
+        "POST /pos/v1/devices HTTP/1.1\r\n\(host)content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        "POST /pos/v1/devices HTTP/1.1\r\n\(host)content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{}",
+        "POST /pos/v1/devices HTTP/1.1\r\n\(host)transfer-encoding: chunked\r\n\r\nZZ\r\n{}\r\n",
+        "POST /pos/v1/devices HTTP/1.1\r\n\(host)content-length: 99999999999999999999\r\n\r\n{}",
+        "GET /health HTTP/1.1\r\n\(host)x: \(String(repeating: "y", count: 100_000))\r\n\r\n",
+        "GET /\(String(repeating: "p", count: 100_000)) HTTP/1.1\r\n\(host)\r\n",
+        "GET /health HTTP/1.1\r\n\(host)\(String(repeating: "x: y\r\n", count: 5000))\r\n",
+        String(decoding: [0x16, 0x03, 0x01, 0x02, 0x00, 0x01], as: UTF8.self),
+      ]
+      for request in requests {
+        let connection = try await server.connect()
+        try? await connection.write(Array(request.utf8))
+        do {
+          let answer = try await connection.answer(withinSeconds: 30)
+          #expect((400...499).contains(answer.status), "\(request.prefix(80)): \(answer)")
+          #expect(answer.header("content-type") == "application/problem+json", "\(request.prefix(80)): \(answer)")
+          #expect(answer.json["request_id"]?.text == answer.header("x-request-id"), "\(request.prefix(80)): \(answer)")
+        } catch {
+          #expect(error as? HTTPFailure == .closed, "\(request.prefix(80)): \(error)")
+        }
+        await connection.close()
+      }
+      #expect(try await server.send(HTTPCall("GET", "/health")).status == 200)
+      #expect(server.program.exit == nil)
+    }
+  }
+
+  /// An answer that says `Connection: close` means it.
+  @Test func aRefusedBodyEndsTheConnection() async throws {
+    try await withServer { server in
+      let connection = try await server.connect()
+      let answer = try await connection.send(
+        HTTPCall(
+          "POST", "/pos/v1/devices", headers: [("content-type", "application/json")],
+          body: Array(repeating: 0x20, count: 65 * 1024)))
+      #expect(answer.status == 413 && answer.header("connection") == "close")
+      try await connection.waitUntilClosed(withinSeconds: 30)
+
+      let other = try await server.connect()
+      let last = try await other.send(HTTPCall("GET", "/health", headers: [("connection", "close")]))
+      #expect(last.status == 200)
+      try await other.waitUntilClosed(withinSeconds: 30)
+    }
+  }
+
+  // MARK: Limits
+
+  @Test func tooManyRequestsAreRefusedWithAWait() async throws {
+    try await withServer("playground", ["--requests-per-second-per-merchant", "5"]) { server in
+      let client = try APIClient(server)
+      let other = try await server.makeMerchant()
+      let connection = try await server.connect()
+      var refused: HTTPAnswer?
+      for _ in 0..<500 where refused == nil {
+        let answer = try await client.call("listLocations", on: connection)
+        if answer.status == 429 { refused = answer } else { #expect(answer.status == 200) }
+      }
+      let answer = try #require(refused)
+      #expect(answer.code == "rate_limited")
+      let wait = try #require(answer.header("retry-after").flatMap { Int($0) })
+      #expect((1...2).contains(wait))
+      #expect(answer.header("ratelimit-policy") == #""rate_limited";q=5;w=1"#)
+      #expect(answer.header("ratelimit") == "\"rate_limited\";r=0;t=\(wait)")
+      // Another merchant is not held up, nor is what needs no key, nor is a wrong key called anything but wrong.
+      #expect(try await client.call("listLocations", as: .key(other.apiKey)).status == 200)
+      #expect(try await client.call("getHealth").status == 200)
+      #expect(try await client.call("listLocations", as: .key("kassa_test_api_wrong")).status == 401)
+      try await Task.sleep(for: .seconds(wait))
+      #expect(try await client.call("listLocations", on: connection).status == 200)
+      await connection.close()
+    }
+  }
+}
