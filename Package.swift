@@ -35,6 +35,8 @@ let package = Package(
       name: "KassaService",
       dependencies: ["KassaDomain", "KassaStore", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
+    .target(
+      name: "KassaProviders", dependencies: ["KassaDomain", "KassaService", "KassaStore"], swiftSettings: strict),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
     .target(
@@ -47,6 +49,7 @@ let package = Package(
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Yams", package: "Yams"),
       ], exclude: ["openapi.yaml"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
@@ -59,7 +62,8 @@ let package = Package(
     .target(
       name: "KassaServer",
       dependencies: [
-        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaSQLite", "KassaService", "KassaStore",
+        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService",
+        "KassaStore",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

@@ -35,4 +35,6 @@ package enum APILimits {
   package static let secretTextBytesMax = 4096
   /// Failing fields that one answer names; a body can hold thousands.
   package static let flawsMax = 100
+  /// Between two signs of life on a stream (contract, section 7).
+  package static let heartbeatSeconds: Int64 = 15
 }

@@ -18,16 +18,20 @@ package struct KassaAPI: Sendable {
     self.settings = settings
     self.hooks = hooks
     rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
-    routes = RouteTable(Self.operations)
+    routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
   }
 
   /// `host[:port]` of the public address.
   var publicAuthority: String? { service.settings.publicURL().split(separator: "/").dropFirst().first.map(String.init) }
 
-  /// Every operation there is.
+  /// Every operation that is served everywhere.
   package static let operations: [Operation] =
-    EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all + APIKeyOperations.all
+    SessionOperations.all + POSOperations.all + EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all
+    + APIKeyOperations.all
     + AuditOperations.all + ServerOperations.all
+
+  /// Those that are served in the playground only; elsewhere they answer as an unknown route does.
+  package static let playgroundOperations = PlaygroundOperations.all
 
   /// The server's channel set-up: deadlines and limits of each connection.
   package var server: HTTPServerBuilder {
@@ -62,15 +66,26 @@ package struct APIHooks: Sendable {
   package var requestFinished: @Sendable (RequestRecord) -> Void
   /// Called with the change of the number of open connections.
   package var openConnections: @Sendable (Int) -> Void
+  /// Called with the change of the number of open streams.
+  package var openStreams: @Sendable (Int) -> Void
+  /// `nil` in production.
+  package var playground: PlaygroundControls?
+  /// Called when a session was written to its device's stream, with the time since it was created.
+  package var sessionPushed: @Sendable (_ milliseconds: Int64) -> Void
   /// The metrics in Prometheus' text format.
   package var metrics: @Sendable () async throws -> String
 
   package init(
     requestFinished: @escaping @Sendable (RequestRecord) -> Void, openConnections: @escaping @Sendable (Int) -> Void,
+    openStreams: @escaping @Sendable (Int) -> Void, playground: PlaygroundControls?,
+    sessionPushed: @escaping @Sendable (Int64) -> Void,
     metrics: @escaping @Sendable () async throws -> String
   ) {
     self.requestFinished = requestFinished
     self.openConnections = openConnections
+    self.openStreams = openStreams
+    self.playground = playground
+    self.sessionPushed = sessionPushed
     self.metrics = metrics
   }
 }

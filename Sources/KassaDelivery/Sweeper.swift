@@ -2,7 +2,8 @@ import KassaService
 import Logging
 import ServiceLifecycle
 
-/// Does what time asks for: expires enrollments whose time has come and deletes records that are kept for a while only.
+/// Does what time asks for: ends enrollments and sessions whose time has come, looks after attempts to pay whose outcome
+/// is open, and deletes records that are kept for a while only.
 ///
 /// Harmless beside other servers on the same database: every step is a guarded change. What it does late is late only
 /// in the log and the files: readers and redeemers look at the time themselves.
@@ -35,6 +36,8 @@ package struct Sweeper: Service {
   private func sweep(cleaning: Bool) async {
     do {
       while try await service.expireEnrollments() >= Limits.sweepRowsMax, !Task.isCancelled {}
+      while try await service.expireSessions() >= Limits.sweepRowsMax, !Task.isCancelled {}
+      while try await service.reconcilePayments() >= Limits.sweepRowsMax, !Task.isCancelled {}
       if cleaning {
         while try await service.forgetExpiredRecords() >= Limits.sweepRowsMax, !Task.isCancelled {}
       }

@@ -8,4 +8,12 @@ package enum Refusal: Error, Equatable, Sendable {
   case enrollmentCancelled
   /// The sweeper came before the enrollment's time.
   case enrollmentNotYetExpired
+  /// The session is paid.
+  case sessionFinalized
+  /// The session ended otherwise.
+  case sessionOver
+  /// An attempt is under way; it must end first.
+  case paymentInProgress
+  /// There is no such attempt under way.
+  case noPaymentUnderWay
 }

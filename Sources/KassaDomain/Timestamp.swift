@@ -72,3 +72,83 @@ private func civilDate(daysSinceEpoch: Int64) -> (year: Int, month: Int, day: In
   let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
   return (year, month, day)
 }
+
+extension Timestamp {
+  /// Reads RFC 3339 with any offset and any fraction, of which milliseconds are kept. `nil` for anything else, for days
+  /// that do not exist, and for leap seconds other than one at the end of a UTC day.
+  package init?(rfc3339 text: String) {
+    var reader = DigitReader(bytes: Array(text.utf8))
+    guard let year = reader.digits(4), reader.skip("-"), let month = reader.digits(2), reader.skip("-"),
+      let day = reader.digits(2), reader.skip("T") || reader.skip("t") || reader.skip(" "),
+      let hour = reader.digits(2), reader.skip(":"), let minute = reader.digits(2), reader.skip(":"),
+      let second = reader.digits(2), (1...12).contains(month), hour < 24, minute < 60, second <= 60
+    else { return nil }
+    var milliseconds = 0
+    if reader.skip(".") {
+      guard let fraction = reader.fraction() else { return nil }
+      milliseconds = fraction
+    }
+    var offsetMinutes = 0
+    if !(reader.skip("Z") || reader.skip("z")) {
+      let sign = reader.skip("+") ? 1 : -1
+      guard sign == 1 || reader.skip("-"), let hours = reader.digits(2), reader.skip(":"),
+        let minutes = reader.digits(2), hours < 24, minutes < 60
+      else { return nil }
+      offsetMinutes = sign * (hours * 60 + minutes)
+    }
+    let days = daysSinceEpoch(year: year, month: month, day: day)
+    guard reader.isAtEnd, civilDate(daysSinceEpoch: days) == (year, month, day) else { return nil }
+    let seconds = days * 86_400 + Int64(hour * 3600 + minute * 60 + second - offsetMinutes * 60)
+    guard second < 60 || seconds % 86_400 == 0 else { return nil }
+    self.init(millisecondsSinceEpoch: seconds * 1000 + Int64(milliseconds))
+  }
+}
+
+/// Reads a fixed format byte by byte.
+private struct DigitReader {
+  let bytes: [UInt8]
+  var position = 0
+
+  var isAtEnd: Bool { position == bytes.count }
+
+  mutating func skip(_ character: Unicode.Scalar) -> Bool {
+    guard position < bytes.count, bytes[position] == UInt8(ascii: character) else { return false }
+    position += 1
+    return true
+  }
+
+  mutating func digits(_ count: Int) -> Int? {
+    guard position + count <= bytes.count else { return nil }
+    var value = 0
+    for byte in bytes[position..<position + count] {
+      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
+      value = value * 10 + Int(byte - UInt8(ascii: "0"))
+    }
+    position += count
+    return value
+  }
+
+  /// One or more digits after the point, as whole milliseconds.
+  mutating func fraction() -> Int? {
+    var value = 0
+    var count = 0
+    while let digit = digits(1) {
+      if count < 3 { value = value * 10 + digit }
+      count += 1
+    }
+    guard count > 0 else { return nil }
+    for _ in min(count, 3)..<3 { value *= 10 }
+    return value
+  }
+}
+
+/// The day count of a proleptic Gregorian date; the inverse of `civilDate`.
+private func daysSinceEpoch(year: Int, month: Int, day: Int) -> Int64 {
+  let shiftedYear = month <= 2 ? year - 1 : year
+  let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
+  let yearOfEra = shiftedYear - era * 400
+  let shiftedMonth = month > 2 ? month - 3 : month + 9
+  let dayOfYear = (153 * shiftedMonth + 2) / 5 + day - 1
+  let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+  return Int64(era * 146_097 + dayOfEra - 719_468)
+}

@@ -3,8 +3,8 @@ import KassaStore
 
 /// The lists and their exact totals, kept beside the rows they list (see `Migrations`).
 ///
-/// An element is listed once for each combination of *its location or any* and *one of its metadata pairs or any*.
-/// A page narrowed by several pairs walks the rarest of their lists and probes the others.
+/// An element is listed once for each combination of *its location or any* and *one of its labels or any*.
+/// A page narrowed by several labels walks the rarest of their lists and probes the others.
 struct Listings {
   /// What is listed. The numbers are stored.
   enum Kind: Int64 {
@@ -13,13 +13,15 @@ struct Listings {
     /// Enrollments that are neither CANCELLED nor CONSUMED.
     case unconsumedEnrollments = 1
     case devices = 2
+    case sessions = 3
   }
 
   /// One element and everything a list can be narrowed by.
   struct Element {
     let merchantID: MerchantID
     let locationID: LocationID?
-    let metadata: Metadata
+    /// Each a narrowing of its own: a metadata pair, a status, a reference …
+    var labels: [String]
     let position: PagePosition
     let rowID: Int64
   }
@@ -27,7 +29,21 @@ struct Listings {
   let connection: SQLiteConnection
 
   func add(_ element: Element, to kind: Kind) throws {
-    try forEachScope(of: element) { location, label in
+    try add(element, under: [""] + element.labels, to: kind)
+  }
+
+  func remove(_ element: Element, from kind: Kind) throws {
+    try remove(element, under: [""] + element.labels, from: kind)
+  }
+
+  /// Lists the element under another label instead of `old`.
+  func relabel(_ element: Element, in kind: Kind, from old: String, to new: String) throws {
+    try remove(element, under: [old], from: kind)
+    try add(element, under: [new], to: kind)
+  }
+
+  private func add(_ element: Element, under labels: [String], to kind: Kind) throws {
+    try forEachScope(of: element, labels) { location, label in
       let scope = try connection.first(
         """
         INSERT INTO listing_scopes (merchant_id, kind, location_id, label, total) VALUES (?, ?, ?, ?, 1)
@@ -42,8 +58,8 @@ struct Listings {
     }
   }
 
-  func remove(_ element: Element, from kind: Kind) throws {
-    try forEachScope(of: element) { location, label in
+  private func remove(_ element: Element, under labels: [String], from kind: Kind) throws {
+    try forEachScope(of: element, labels) { location, label in
       let scope = try connection.first(
         """
         UPDATE listing_scopes SET total = total - 1
@@ -63,10 +79,10 @@ struct Listings {
 
   /// The row numbers of one page, in order, with its total. One row more than `page.size` tells that more follow.
   func page(
-    _ kind: Kind, of merchant: MerchantID, location: LocationID?, pairs: [Metadata.Pair], _ page: PageRequest
+    _ kind: Kind, of merchant: MerchantID, location: LocationID?, labels: [String], _ page: PageRequest
   ) throws -> Page<Int64> {
     var scopes: [(id: Int64, total: Int64)] = []
-    for label in pairs.isEmpty ? [""] : pairs.map(Self.label) {
+    for label in labels.isEmpty ? [""] : labels {
       let scope = try connection.first(
         "SELECT scope_id, total FROM listing_scopes WHERE merchant_id = ? AND kind = ? AND location_id = ? AND label = ?",
         .id(merchant), .integer(kind.rawValue), .blob(location?.bytes ?? []), .text(label)
@@ -104,14 +120,18 @@ struct Listings {
     return Page(content: Array(rows.prefix(page.size)), totalElements: total, hasMore: rows.count > page.size)
   }
 
-  private func forEachScope(of element: Element, _ body: (SQLValue, SQLValue) throws -> Void) throws {
-    let labels = [""] + element.metadata.pairs.map(Self.label)
+  private func forEachScope(
+    of element: Element, _ labels: [String], _ body: (SQLValue, SQLValue) throws -> Void
+  ) throws {
     for label in labels {
       try body(.blob([]), .text(label))
       if let location = element.locationID { try body(.id(location), .text(label)) }
     }
   }
 
+}
+
+extension Metadata.Pair {
   /// Unambiguous, because a key has no colon.
-  private static func label(_ pair: Metadata.Pair) -> String { "\(pair.key):\(pair.value)" }
+  var label: String { "\(key):\(value)" }
 }

@@ -10,6 +10,9 @@ enum Migrations {
     migrator.registerMigration("0001-pairing") { database in
       try database.execute(sql: pairing)
     }
+    migrator.registerMigration("0002-sessions") { database in
+      try database.execute(sql: sessions)
+    }
     return migrator
   }
 
@@ -169,5 +172,68 @@ enum Migrations {
       PRIMARY KEY (device_id, proof_hash)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX proofs_by_end ON proofs (expires_at);
+    """
+
+  private static let sessions = """
+    ALTER TABLE events ADD COLUMN device_id BLOB;
+    ALTER TABLE events ADD COLUMN order_id BLOB;
+    ALTER TABLE events ADD COLUMN failure_reason TEXT;
+    CREATE INDEX events_by_device ON events (device_id, position) WHERE device_id IS NOT NULL;
+
+    CREATE TABLE sessions (
+      row_id INTEGER PRIMARY KEY,
+      merchant_id BLOB NOT NULL,
+      id BLOB NOT NULL,
+      device_id BLOB NOT NULL,
+      location_id BLOB,
+      order_amount INTEGER NOT NULL,
+      currency TEXT NOT NULL,
+      content TEXT NOT NULL,
+      merchant_reference1 TEXT,
+      created_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL,
+      status TEXT NOT NULL CHECK (status IN ('CREATED', 'ACTIVE', 'FINALIZED', 'CANCELLED', 'EXPIRED', 'FAILED')),
+      payment_id BLOB,
+      phase TEXT CHECK (phase IS NULL OR (status = 'ACTIVE' AND payment_id IS NOT NULL)),
+      ending TEXT,
+      order_id BLOB CHECK ((order_id IS NOT NULL) = (status = 'FINALIZED')),
+      failure_reason TEXT CHECK ((failure_reason IS NOT NULL) = (status = 'FAILED')),
+      version INTEGER NOT NULL,
+      sequence INTEGER NOT NULL,
+      failed_attempts INTEGER NOT NULL,
+      pushed_at INTEGER,
+      fetched_at INTEGER,
+      shown_at INTEGER,
+      UNIQUE (merchant_id, id)
+    ) STRICT;
+    CREATE UNIQUE INDEX sessions_active_of_device ON sessions (device_id) WHERE status = 'ACTIVE';
+    CREATE INDEX sessions_line ON sessions (device_id, created_at, id) WHERE status IN ('CREATED', 'ACTIVE');
+    CREATE INDEX sessions_due ON sessions (expires_at) WHERE status IN ('CREATED', 'ACTIVE');
+
+    CREATE TABLE payments (
+      merchant_id BLOB NOT NULL,
+      id BLOB NOT NULL,
+      session_id BLOB NOT NULL,
+      method TEXT NOT NULL,
+      amount INTEGER NOT NULL,
+      currency TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      failure_reason TEXT,
+      card_brand TEXT,
+      card_last_four TEXT,
+      check_at INTEGER,
+      checks INTEGER NOT NULL,
+      PRIMARY KEY (merchant_id, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX payments_of_session ON payments (merchant_id, session_id, created_at, id);
+    CREATE INDEX payments_due ON payments (check_at) WHERE check_at IS NOT NULL;
+
+    CREATE TABLE simulated_charges (
+      payment_id BLOB NOT NULL PRIMARY KEY,
+      amount INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      tapped TEXT
+    ) STRICT, WITHOUT ROWID;
     """
 }

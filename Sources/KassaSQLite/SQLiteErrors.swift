@@ -43,6 +43,7 @@ enum SQLiteErrors {
       ("devices.token_hash", .deviceToken),
       ("idempotency.", .idempotencyKey),
       ("events.", .eventSequence),
+      ("sessions.device_id", .activeSessionOfDevice),
     ]
     return constraints.first { message.contains($0.columns) }?.constraint ?? .identifier
   }

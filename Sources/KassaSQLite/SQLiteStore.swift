@@ -133,6 +133,9 @@ struct SQLiteReadTransaction: ReadTransaction {
   var devices: any DeviceReads { SQLiteDevices(connection: connection) }
   var events: any EventReads { SQLiteEvents(connection: connection) }
   var budgets: any BudgetReads { SQLiteBudgets(connection: connection) }
+  var sessions: any SessionReads { SQLiteSessions(connection: connection) }
+  var payments: any PaymentReads { SQLitePayments(connection: connection) }
+  var simulatedCards: any SimulatedCardReads { SQLiteSimulatedCards(connection: connection) }
 }
 
 struct SQLiteWriteTransaction: WriteTransaction {
@@ -148,4 +151,7 @@ struct SQLiteWriteTransaction: WriteTransaction {
   var budgets: any BudgetTable { SQLiteBudgets(connection: connection) }
   var idempotency: any IdempotencyTable { SQLiteIdempotency(connection: connection) }
   var proofs: any ProofTable { SQLiteProofs(connection: connection) }
+  var sessions: any SessionTable { SQLiteSessions(connection: connection) }
+  var payments: any PaymentTable { SQLitePayments(connection: connection) }
+  var simulatedCards: any SimulatedCardTable { SQLiteSimulatedCards(connection: connection) }
 }

@@ -4,6 +4,7 @@ import HummingbirdCore
 import KassaAPI
 import KassaDelivery
 import KassaDomain
+import KassaProviders
 import KassaSQLite
 import KassaService
 import KassaStore
@@ -29,15 +30,23 @@ package enum KassaServer {
     async throws
   {
     raiseOpenFilesLimit()
+    umask(0o077)
     let logger = settings.logging.logger("kassa")
     let secrets = try loadSecrets(settings)
     let store = try openStore(settings.database)
     do {
       let address = ListeningAddress(host: settings.host, port: settings.port)
-      let service = makeService(settings, store: store, secrets: secrets, listeningURL: { address.url })
+      let metrics = Metrics()
+      let playgroundParts = settings.environment == .playground ? PlaygroundParts(store: store) : nil
+      let service = makeService(
+        settings, store: store, secrets: secrets, playground: playgroundParts,
+        paymentChanged: { metrics.count($0) }, listeningURL: { address.url })
+      playgroundParts?.connect(service)
       try await claim(service, database: settings.database)
       let playground = settings.environment == .playground ? try await service.preparePlayground() : nil
-      let application = buildApplication(settings, service: service, logger: logger) { port in
+      let application = buildApplication(
+        settings, service: service, playground: playgroundParts, metrics: metrics, logger: logger
+      ) { port in
         address.note(port: port)
         let ready = Ready(url: address.url, playground: playground)
         do {
@@ -51,6 +60,11 @@ package enum KassaServer {
         services: [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
       group.maximumGracefulShutdownDuration = .seconds(drainSeconds)
       try await ServiceGroup(configuration: group).run()
+    } catch let error as IOError where [EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(error.errnoCode) {
+      await store.close()
+      throw SettingsError(
+        "cannot listen on \(settings.host), port \(settings.port): \(String(cString: strerror(error.errnoCode))); "
+          + "name another with --\(SettingName.host.rawValue) or --\(SettingName.port.rawValue) (0 takes any free one)")
     } catch {
       await store.close()
       throw error
@@ -60,11 +74,10 @@ package enum KassaServer {
   }
 
   /// The whole server as one service: used by the program and by tests alike.
-  package static func buildApplication(
-    _ settings: ServerSettings, service: KassaService, logger: Logger,
-    whenListening: @escaping @Sendable (_ port: Int) -> Void
+  static func buildApplication(
+    _ settings: ServerSettings, service: KassaService, playground: PlaygroundParts?, metrics: Metrics,
+    logger: Logger, whenListening: @escaping @Sendable (_ port: Int) -> Void
   ) -> some Service {
-    let metrics = Metrics()
     let api = KassaAPI(
       service: service, settings: settings.api,
       hooks: APIHooks(
@@ -72,7 +85,8 @@ package enum KassaServer {
           metrics.count(record)
           logger.log(record)
         },
-        openConnections: metrics.connections(changedBy:),
+        openConnections: metrics.connections(changedBy:), openStreams: metrics.streams(changedBy:),
+        playground: playground?.controls, sessionPushed: metrics.sessionPushed(afterMilliseconds:),
         metrics: { metrics.rendered(security: try? await service.codeSecurity()) }))
     return Application(
       responder: api, server: api.server,
@@ -100,16 +114,17 @@ package enum KassaServer {
   }
 
   package static func makeService(
-    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets,
-    listeningURL: @escaping @Sendable () -> String
+    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets, playground: PlaygroundParts? = nil,
+    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in }, listeningURL: @escaping @Sendable () -> String
   ) -> KassaService {
     KassaService(
       store: store, secrets: secrets, environment: settings.environment,
       settings: ServiceSettings(
         codeAttemptsPerDay: settings.codeAttemptsPerDay,
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
-        publicURL: { settings.publicURL ?? listeningURL() }),
-      clock: SystemClock.now)
+        sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
+      providers: playground.map { [.card: $0.cards] } ?? [:], paymentChanged: paymentChanged,
+      clock: playground?.clock.now ?? SystemClock.now)
   }
 
   /// Claims the database, with an operator's words for what may be wrong.

@@ -1,4 +1,5 @@
 import KassaAPI
+import KassaDomain
 import KassaService
 import Synchronization
 
@@ -14,6 +15,16 @@ final class Metrics: Sendable {
     var count: Int64 = 0
     var sumSeconds = 0.0
 
+    func lines(_ name: String, label: String?) -> String {
+      let (leading, alone) = (label.map { $0 + "," } ?? "", label.map { "{\($0)}" } ?? "")
+      var text = ""
+      for (bound, count) in zip(Metrics.bucketSeconds, buckets) {
+        text += "\(name)_bucket{\(leading)le=\"\(bound)\"} \(count)\n"
+      }
+      text += "\(name)_bucket{\(leading)le=\"+Inf\"} \(count)\n"
+      return text + "\(name)_sum\(alone) \(sumSeconds)\n\(name)_count\(alone) \(count)\n"
+    }
+
     mutating func observe(_ seconds: Double) {
       count += 1
       sumSeconds += seconds
@@ -25,6 +36,13 @@ final class Metrics: Sendable {
     var requests: [RequestKey: Int64] = [:]
     var durations: [String: Histogram] = [:]
     var problems: [String: Int64] = [:]
+    var dispatch = Histogram()
+    var payments: [PaymentKey: Int64] = [:]
+  }
+
+  private struct PaymentKey: Hashable {
+    let method: String
+    let outcome: String
   }
 
   private static let bucketSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -32,7 +50,21 @@ final class Metrics: Sendable {
   private let state = Mutex(State())
   private let openConnections = Atomic<Int>(0)
 
+  private let openStreams = Atomic<Int>(0)
+
+  func streams(changedBy change: Int) { openStreams.add(change, ordering: .relaxed) }
+
   func connections(changedBy change: Int) { openConnections.add(change, ordering: .relaxed) }
+
+  func sessionPushed(afterMilliseconds milliseconds: Int64) {
+    state.withLock { $0.dispatch.observe(Double(milliseconds) / 1000) }
+  }
+
+  func count(_ payment: Payment) {
+    let key = PaymentKey(
+      method: payment.method.rawValue, outcome: payment.failureReason?.rawValue ?? payment.state.rawValue)
+    state.withLock { $0.payments[key, default: 0] += 1 }
+  }
 
   func count(_ record: RequestRecord) {
     state.withLock { state in
@@ -58,13 +90,14 @@ final class Metrics: Sendable {
     }
     family("kassa_http_request_duration_seconds", "histogram", "Time from a request's head to its answer.")
     for (operation, histogram) in state.durations.sorted(by: { $0.key < $1.key }) {
-      let name = "kassa_http_request_duration_seconds"
-      for (bound, count) in zip(Self.bucketSeconds, histogram.buckets) {
-        text += "\(name)_bucket{operation=\"\(operation)\",le=\"\(bound)\"} \(count)\n"
-      }
-      text += "\(name)_bucket{operation=\"\(operation)\",le=\"+Inf\"} \(histogram.count)\n"
-      text += "\(name)_sum{operation=\"\(operation)\"} \(histogram.sumSeconds)\n"
-      text += "\(name)_count{operation=\"\(operation)\"} \(histogram.count)\n"
+      text += histogram.lines("kassa_http_request_duration_seconds", label: "operation=\"\(operation)\"")
+    }
+    family("kassa_session_dispatch_seconds", "histogram", "Time from a session's creation to its device's stream.")
+    text += state.dispatch.lines("kassa_session_dispatch_seconds", label: nil)
+    family("kassa_payments_total", "counter", "Attempts to pay that reached an outcome, by method and outcome.")
+    for (key, count) in state.payments.sorted(by: { ($0.key.method, $0.key.outcome) < ($1.key.method, $1.key.outcome) })
+    {
+      text += "kassa_payments_total{method=\"\(key.method)\",outcome=\"\(key.outcome)\"} \(count)\n"
     }
     family("kassa_problems_total", "counter", "Problems answered, by their code.")
     for (code, count) in state.problems.sorted(by: { $0.key < $1.key }) {
@@ -72,6 +105,8 @@ final class Metrics: Sendable {
     }
     family("kassa_open_connections", "gauge", "Connections open now.")
     text += "kassa_open_connections \(openConnections.load(ordering: .relaxed))\n"
+    family("kassa_open_streams", "gauge", "Device streams open now.")
+    text += "kassa_open_streams \(openStreams.load(ordering: .relaxed))\n"
     if let security {
       family("kassa_enrollment_codes_live", "gauge", "Typed codes that can be redeemed now.")
       text += "kassa_enrollment_codes_live \(security.security.liveTotal)\n"

@@ -47,6 +47,9 @@ package enum SecretKey {
     if let permissions = attributes?[.posixPermissions] as? NSNumber, permissions.intValue & 0o077 != 0 {
       throw SettingsError("\(path) can be read by others than its owner: run chmod 600 \(path)")
     }
+    guard FileManager.default.isReadableFile(atPath: path) else {
+      throw SettingsError("\(path) cannot be read by the user that runs this program")
+    }
     guard let text = try? String(contentsOfFile: path, encoding: .utf8),
       let data = Data(base64Encoded: text.trimmingCharacters(in: .whitespacesAndNewlines)),
       data.count == ServerSecrets.keyBytes

@@ -15,6 +15,7 @@ package enum SettingName: String, CaseIterable, Sendable {
   case secretKey = "secret-key"
   case codeAttemptsPerDay = "code-attempts-per-day"
   case codeAttemptsPerSourcePerMinute = "code-attempts-per-source-per-minute"
+  case sessionSeconds = "session-seconds"
   case requestsPerSecondPerMerchant = "requests-per-second-per-merchant"
   case trustedProxies = "trusted-proxies"
   case connectionsMax = "connections-max"
@@ -134,6 +135,7 @@ package struct ServerSettings: Sendable {
   package var secretKey: [UInt8]?
   package var codeAttemptsPerDay: Int64
   package var codeAttemptsPerSourcePerMinute: Int64
+  package var sessionSeconds: Int64
   package var connectionsMax: Int
   package var api: APISettings
   package var logging: LogSettings
@@ -154,6 +156,7 @@ package struct ServerSettings: Sendable {
     codeAttemptsPerDay = try source.integer(.codeAttemptsPerDay, 1...1_000_000_000, default: Limits.codeAttemptsPerDay)
     codeAttemptsPerSourcePerMinute = try source.integer(
       .codeAttemptsPerSourcePerMinute, 1...1_000_000_000, default: Limits.codeAttemptsPerSourcePerMinute)
+    sessionSeconds = try source.integer(.sessionSeconds, 10...86_400, default: Limits.sessionSeconds)
     connectionsMax = try source.integer(.connectionsMax, 1...1_000_000, default: APILimits.connectionsMax)
     let seconds: ClosedRange<Int64> = 1...3600
     api = APISettings(

@@ -8,20 +8,33 @@ package struct KassaService: Sendable {
   package let environment: KassaEnvironment
   package let settings: ServiceSettings
   let clock: @Sendable () -> Timestamp
+  /// The ways to collect money that this server has.
+  let providers: [PaymentMethod: any PaymentProvider]
+  package let signals = FeedSignals()
+  /// Told of each attempt that reached another outcome, after the commit.
+  let paymentChanged: @Sendable (Payment) -> Void
 
   /// `clock` gives the present moment; it never runs backwards by more than the operating system's does.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
-    clock: @escaping @Sendable () -> Timestamp
+    providers: [PaymentMethod: any PaymentProvider] = [:],
+    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in }, clock: @escaping @Sendable () -> Timestamp
   ) {
     self.store = store
     self.secrets = secrets
     self.environment = environment
     self.settings = settings
+    self.providers = providers
+    self.paymentChanged = paymentChanged
     self.clock = clock
   }
 
   package var now: Timestamp { clock() }
+
+  /// Appends an event to the log, in the commit of the change it tells of: the one way an event comes to be.
+  func record(_ event: Event, in transaction: any WriteTransaction) throws {
+    try transaction.events.append(event)
+  }
 
   /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
   package func checkReadiness() async throws { try await store.checkWritable() }
@@ -32,16 +45,23 @@ package struct ServiceSettings: Sendable {
   /// Failed attempts at typed codes evaluated per UTC day by the whole deployment.
   package var codeAttemptsPerDay: Int64
   package var codeAttemptsPerSourcePerMinute: Int64
+  /// Life of a session.
+  package var sessionSeconds: Int64
+  /// How long a provider's answer is waited for before it counts as not known.
+  package var providerAnswerSeconds: Int64
   /// The address under which phones and backends reach this server, without a slash at the end.
   package var publicURL: @Sendable () -> String
 
   package init(
     codeAttemptsPerDay: Int64 = Limits.codeAttemptsPerDay,
     codeAttemptsPerSourcePerMinute: Int64 = Limits.codeAttemptsPerSourcePerMinute,
+    sessionSeconds: Int64 = Limits.sessionSeconds, providerAnswerSeconds: Int64 = Limits.providerAnswerSeconds,
     publicURL: @escaping @Sendable () -> String
   ) {
     self.codeAttemptsPerDay = codeAttemptsPerDay
     self.codeAttemptsPerSourcePerMinute = codeAttemptsPerSourcePerMinute
+    self.sessionSeconds = sessionSeconds
+    self.providerAnswerSeconds = providerAnswerSeconds
     self.publicURL = publicURL
   }
 }
@@ -53,18 +73,19 @@ struct ChangeOrigin: Sendable {
 
   func event<Subject, Related>(
     _ type: EventType, of subject: Identifier<Subject>, merchant: MerchantID, sequence: Int64, at now: Timestamp,
-    related: Identifier<Related>
+    related: Identifier<Related>, device: DeviceID? = nil
   ) -> Event {
     Event(
       merchantID: merchant, subjectID: subject.of(EventSubject.self), sequence: sequence, type: type, at: now,
-      actor: actor, requestID: requestID, relatedID: related.of(EventSubject.self))
+      actor: actor, requestID: requestID, relatedID: related.of(EventSubject.self), deviceID: device)
   }
 
   func event<Subject>(
-    _ type: EventType, of subject: Identifier<Subject>, merchant: MerchantID, sequence: Int64, at now: Timestamp
+    _ type: EventType, of subject: Identifier<Subject>, merchant: MerchantID, sequence: Int64, at now: Timestamp,
+    device: DeviceID? = nil
   ) -> Event {
     Event(
       merchantID: merchant, subjectID: subject.of(EventSubject.self), sequence: sequence, type: type, at: now,
-      actor: actor, requestID: requestID)
+      actor: actor, requestID: requestID, deviceID: device)
   }
 }

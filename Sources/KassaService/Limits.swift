@@ -24,4 +24,30 @@ package enum Limits {
   package static let sweepRowsMax = 200
   /// The age at which a proof of possession is refused, and clocks' disagreement, in seconds (RFC 9449, section 11.1).
   package static let proofAgeSecondsMax: Int64 = 60
+  /// Life of a session unless configured otherwise (contract, section 6).
+  package static let sessionSeconds: Int64 = 900
+  /// How long a provider's answer is waited for before it counts as not known.
+  package static let providerAnswerSeconds: Int64 = 15
+  /// After this time a call to a provider is taken to have died with its server, and is made again.
+  package static let providerCrashSeconds: Int64 = 30
+  /// How long a device waits for a card before it is taken back.
+  package static let primedSecondsMax: Int64 = 180
+  /// First pause before an outcome that is not known is asked for again; it doubles up to the longest.
+  package static let outcomeCheckSecondsMin: Int64 = 2
+  package static let outcomeCheckSecondsMax: Int64 = 300
+  /// After this time without an outcome the session ends as FAILED; the outcome is asked for on and on.
+  package static let outcomeUnknownSecondsMax: Int64 = 86_400
+  /// When a provider that denied is asked once more.
+  package static let denialVerificationSeconds: Int64 = 60
+  /// Sessions that a device's line shows: more than any clerk can look at.
+  package static let lineSessionsMax = 100
+  /// Events read at once for a device's stream.
+  package static let feedEventsMax = 200
+  /// Streams that one device may have open: one, and those that a lost connection left behind.
+  package static let streamsPerDeviceMax = 4
+
+  /// The pause after so many looks without an answer.
+  package static func outcomeCheckPauseSeconds(after checks: Int) -> Int64 {
+    min(outcomeCheckSecondsMax, outcomeCheckSecondsMin << min(checks, 10))
+  }
 }

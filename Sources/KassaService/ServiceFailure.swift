@@ -24,6 +24,24 @@ package enum ServiceFailure: Error, Sendable {
   case idempotencyKeyReused
   /// Somebody changed the same thing in the same moment; nothing was done.
   case changedMeanwhile
+  /// The session is paid: the money had already moved.
+  case sessionFinalized
+  /// The session ended: it was cancelled, its time came, or Kassa gave up.
+  case sessionOver
+  /// It is not known yet whether money moved; Kassa goes on asking.
+  case paymentOutcomeUnknown
+  /// An attempt is under way and must end first.
+  case paymentInProgress
+  /// There is no such attempt under way.
+  case noPaymentUnderWay
+  /// Another session of the device is ACTIVE.
+  case deviceBusy
+  /// The method is not switched on for this merchant.
+  case methodUnavailable
+  /// A payment on the device is under way.
+  case devicePaymentInFlight
+  /// The device has too many streams open.
+  case tooManyStreams
 
   package enum AttemptScope: Sendable {
     case deployment(limit: Int64)

@@ -47,6 +47,9 @@ package protocol ReadTransaction {
   var devices: any DeviceReads { get }
   var events: any EventReads { get }
   var budgets: any BudgetReads { get }
+  var sessions: any SessionReads { get }
+  var payments: any PaymentReads { get }
+  var simulatedCards: any SimulatedCardReads { get }
 }
 
 /// The tables as a writer sees them. What was written earlier in the same body is visible.
@@ -61,4 +64,7 @@ package protocol WriteTransaction {
   var budgets: any BudgetTable { get }
   var idempotency: any IdempotencyTable { get }
   var proofs: any ProofTable { get }
+  var sessions: any SessionTable { get }
+  var payments: any PaymentTable { get }
+  var simulatedCards: any SimulatedCardTable { get }
 }

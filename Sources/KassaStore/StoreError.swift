@@ -19,6 +19,7 @@ package enum StoreConstraint: String, Sendable, CaseIterable {
   case deviceToken
   case idempotencyKey
   case eventSequence
+  case activeSessionOfDevice
   /// A primary identifier twice: 122 random bits collided, or a caller reused one.
   case identifier
 }

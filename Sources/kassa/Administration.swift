@@ -13,14 +13,22 @@ struct AdministrationOptions: ParsableArguments {
   @Option(help: "production or playground. [default: that of the database, or production for a new one]")
   var environment: String?
 
-  /// Opens the database, runs `body`, and closes it.
-  func withService<Value>(_ body: (KassaService, SQLiteStore) async throws -> Value) async throws
+  /// Opens the database, runs `body`, and closes it. A database that is missing is made only if `makesDatabase`: a slip in
+  /// its path must not look like an empty installation.
+  func withService<Value>(
+    makesDatabase: Bool = false, _ body: (KassaService, SQLiteStore) async throws -> Value
+  ) async throws
     -> Value
   {
     let source = try SettingsSource(
       options: database.given, variables: ProcessInfo.processInfo.environment, file: database.configFile)
     let asked = try environmentSetting(environment, source)
     var settings = try ServerSettings(source, environment: asked ?? .production, databasePath: "kassa.sqlite")
+    if !makesDatabase, !FileManager.default.fileExists(atPath: settings.database.sqlitePath) {
+      throw SettingsError(
+        "there is no database at \(settings.database.sqlitePath): name it with --database-url, or make one with "
+          + "kassa merchants create")
+    }
     let secrets = try KassaServer.loadSecrets(settings)
     let store = try KassaServer.openStore(settings.database)
     do {
@@ -56,7 +64,7 @@ struct Merchants: AsyncParsableCommand {
 
     func run() async throws {
       let name = try checkedName(name)
-      try await administration.withService { service, _ in
+      try await administration.withService(makesDatabase: true) { service, _ in
         let (merchant, key) = try await service.createMerchant(name: name)
         Console.say("merchant_id  \(merchant.id)\nname         \(merchant.name)\napi_key      \(key.text)")
       }
@@ -148,7 +156,7 @@ struct Migrate: AsyncParsableCommand {
   @OptionGroup var administration: AdministrationOptions
 
   func run() async throws {
-    try await administration.withService { service, store in
+    try await administration.withService(makesDatabase: true) { service, store in
       for finding in try await store.diagnose() where ["database", "schema"].contains(finding.name) {
         Console.say(Doctor.line(finding.name, finding.value))
       }

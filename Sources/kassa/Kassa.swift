@@ -67,6 +67,9 @@ struct ServerOptions: ParsableArguments {
     help: "Attempts at typed codes per source address and minute. [default: \(Limits.codeAttemptsPerSourcePerMinute)]")
   var codeAttemptsPerSourcePerMinute: String?
 
+  @Option(help: "Seconds that a payment request lives. [default: \(Limits.sessionSeconds)]")
+  var sessionSeconds: String?
+
   @Option(help: "Requests per second and merchant, twice as many at once; 0 sets no limit. [default: 1000]")
   var requestsPerSecondPerMerchant: String?
 
@@ -98,7 +101,8 @@ struct ServerOptions: ParsableArguments {
     let given: [SettingName: String?] = [
       .host: host, .port: port, .publicURL: publicURL, .readyFile: readyFile, .codeAttemptsPerDay: codeAttemptsPerDay,
       .codeAttemptsPerSourcePerMinute: codeAttemptsPerSourcePerMinute,
-      .requestsPerSecondPerMerchant: requestsPerSecondPerMerchant, .trustedProxies: trustedProxies,
+      .sessionSeconds: sessionSeconds, .requestsPerSecondPerMerchant: requestsPerSecondPerMerchant,
+      .trustedProxies: trustedProxies,
       .connectionsMax: connectionsMax, .headDeadlineSeconds: headDeadlineSeconds,
       .bodyDeadlineSeconds: bodyDeadlineSeconds, .idleDeadlineSeconds: idleDeadlineSeconds,
       .writeDeadlineSeconds: writeDeadlineSeconds, .logLevel: logLevel, .logFormat: logFormat,

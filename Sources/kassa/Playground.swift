@@ -38,15 +38,15 @@ struct Playground: AsyncParsableCommand {
 
     1. Your backend asks for an enrollment code:
 
-      CODE=$(curl -s \(url)/ipp/v1/enrollments -H 'Authorization: Basic \(key)' -H 'Content-Type: application/json' -d '{"metadata":{"store_id":"123"}}' | tee /dev/stderr | sed -E 's/.*"enrollment_code":"([^"]+)".*/\\1/')
+      CODE=$(curl -s \(url)/ipp/v1/enrollments -H 'Authorization: Basic \(key)' -H 'Content-Type: application/json' -d '{"metadata":{"store_id":"123"}}' | tee /dev/stderr | sed -E 's/.*"enrollment_code":"([^"]+)".*/\\1/'); echo
 
     2. The phone registers with it:
 
-      curl -s \(url)/pos/v1/devices -H 'Content-Type: application/json' -d "{\\"enrollment_code\\":\\"$CODE\\",\\"hardware_id\\":\\"my-phone\\",\\"platform\\":\\"ANDROID\\"}"
+      curl -s \(url)/pos/v1/devices -H 'Content-Type: application/json' -d "{\\"enrollment_code\\":\\"$CODE\\",\\"hardware_id\\":\\"my-phone\\",\\"platform\\":\\"ANDROID\\"}"; echo
 
     3. Your backend sees the device:
 
-      curl -s \(url)/ipp/v1/devices -H 'Authorization: Basic \(key)'
+      curl -s \(url)/ipp/v1/devices -H 'Authorization: Basic \(key)'; echo
 
     Everything the API can do: \(url)/openapi.yaml. Stop with Ctrl-C.
 

@@ -12,6 +12,8 @@ struct Answer: Sendable {
   let contentType: String?
   let body: [UInt8]
   var headers: [(name: HTTPField.Name, value: String)] = []
+  /// Writes a body without an end of its own, instead of `body`.
+  var writeStream: (@Sendable (inout any ResponseBodyWriter) async throws -> Void)?
 
   static func json(_ status: Int = 200, _ body: [UInt8]) -> Answer {
     Answer(status: status, contentType: "application/json", body: body)
@@ -19,6 +21,11 @@ struct Answer: Sendable {
 
   static func text(_ text: String, type: String) -> Answer {
     Answer(status: 200, contentType: type, body: Array(text.utf8))
+  }
+
+  /// Server-Sent Events, until `write` returns or the client leaves.
+  static func stream(_ write: @escaping @Sendable (inout any ResponseBodyWriter) async throws -> Void) -> Answer {
+    Answer(status: 200, contentType: "text/event-stream", body: [], writeStream: write)
   }
 
   static var noContent: Answer { Answer(status: 204, contentType: nil, body: []) }
@@ -43,7 +50,16 @@ struct Answer: Sendable {
     fields[.cacheControl] = "no-store"
     fields[.requestID] = requestID
     for (name, value) in headers { fields.append(HTTPField(name: name, value: value)) }
-    let body: ResponseBody = status == 204 ? .init() : .init(byteBuffer: ByteBuffer(bytes: self.body))
+    let body: ResponseBody
+    if let writeStream {
+      body = ResponseBody { writer in
+        var anyWriter: any ResponseBodyWriter = writer
+        try await writeStream(&anyWriter)
+        try await writer.finish(nil)
+      }
+    } else {
+      body = status == 204 ? .init() : .init(byteBuffer: ByteBuffer(bytes: self.body))
+    }
     return Response(status: .init(code: status), headers: fields, body: body)
   }
 }

@@ -79,7 +79,7 @@ struct Problem: Sendable {
     case .bodyTimedOut:
       return Problem(
         status: 408, code: "request_timeout", title: "Request Timeout",
-        detail: "the body must arrive within \(APILimits.bodySeconds) seconds", headers: [(.connection, "close")])
+        detail: "the body did not arrive in time: send it without pauses", headers: [(.connection, "close")])
     case .unsupportedMediaType:
       return Problem(
         status: 415, code: "unsupported_media_type", title: "Unsupported Media Type",
@@ -126,7 +126,7 @@ struct Problem: Sendable {
     case .codeAttemptsExceeded(let scope, let retryAfterSeconds):
       let (limit, window, whose): (Int64, Int64, String) =
         switch scope {
-        case .deployment(let limit): (limit, 86_400, "this server")
+        case .deployment(let limit): (limit, 86_400, "this installation")
         case .source(let limit): (limit, 60, "this address")
         }
       return tooMany(
@@ -137,6 +137,31 @@ struct Problem: Sendable {
       return Problem(
         status: 422, code: "idempotency_key_reused", title: "Unprocessable Content",
         detail: "this Idempotency-Key came with another body before: use a new key for a new request")
+    case .sessionFinalized:
+      return conflict("session_finalized", "the session is paid: the money had already moved")
+    case .sessionOver:
+      return conflict("session_over", "the session ended: read it to see how")
+    case .paymentOutcomeUnknown:
+      var problem = conflict(
+        "payment_outcome_unknown",
+        "it is not known yet whether money moved; Kassa goes on asking: read the session, or ask again")
+      problem.headers = [(.retryAfter, "5")]
+      return problem
+    case .paymentInProgress:
+      return conflict("payment_in_progress", "an attempt to pay is under way and must end first")
+    case .noPaymentUnderWay:
+      return conflict("no_payment", "there is no such attempt to pay under way: choose a method first")
+    case .deviceBusy:
+      return conflict("device_busy", "another session of this device is being paid: finish or cancel that one first")
+    case .methodUnavailable:
+      return conflict("method_unavailable", "this method is not switched on: choose one of available_methods")
+    case .devicePaymentInFlight:
+      return conflict(
+        "device_payment_in_flight", "a payment on this device is under way: wait for its end, or cancel it")
+    case .tooManyStreams:
+      return tooMany(
+        code: "too_many_streams", detail: "this device has \(Limits.streamsPerDeviceMax) streams open: close one",
+        limit: Int64(Limits.streamsPerDeviceMax), windowSeconds: 60, retryAfterSeconds: 5)
     case .changedMeanwhile:
       return Problem(
         status: 503, code: "store_unavailable", title: "Service Unavailable",
@@ -167,6 +192,10 @@ struct Problem: Sendable {
         detail: "something went wrong on this side; the request id helps the operator to find it",
         operatorDetail: detail)
     }
+  }
+
+  private static func conflict(_ code: String, _ detail: String) -> Problem {
+    Problem(status: 409, code: code, title: "Conflict", detail: detail)
   }
 
   private static func notFound(_ detail: String) -> Problem {

@@ -95,6 +95,7 @@ extension HTTPField.Name {
   static let merchantID = constant("x-merchant-id")
   static let forwardedFor = constant("x-forwarded-for")
   static let proof = constant("dpop")
+  static let lastEventID = constant("last-event-id")
   static let rateLimit = constant("ratelimit")
   static let rateLimitPolicy = constant("ratelimit-policy")
 

@@ -54,6 +54,58 @@ struct FieldReader {
     return number
   }
 
+  mutating func requiredInteger(_ name: String, _ range: ClosedRange<Int64>, unit: String) -> Int64? {
+    guard has(name) else {
+      refuse(name, "is required")
+      return nil
+    }
+    return integer(name, range, unit: unit)
+  }
+
+  mutating func requiredIdentifier<Entity>(_ name: String, of type: Entity.Type) -> Identifier<Entity>? {
+    guard has(name) else {
+      refuse(name, "is required")
+      return nil
+    }
+    return identifier(name, of: type)
+  }
+
+  /// RFC 3339 with any offset.
+  mutating func time(_ name: String) -> Timestamp? {
+    guard let value = value(name) else { return nil }
+    guard case .string(let text) = value, let time = Timestamp(rfc3339: text) else {
+      refuse(name, "must be a time, like 2024-01-15T10:30:00Z")
+      return nil
+    }
+    return time
+  }
+
+  /// A required array of objects, each read by `read`, which takes the members of one. `nil` when any has a flaw; their
+  /// paths then begin with `name[index].`.
+  mutating func objects<Element>(
+    _ name: String, count: ClosedRange<Int>, _ read: (inout FieldReader) -> Element?
+  ) -> [Element]? {
+    guard let value = value(name) else {
+      refuse(name, "is required")
+      return nil
+    }
+    guard case .array(let array) = value, count.contains(array.count) else {
+      refuse(name, "must be an array of \(count.lowerBound) to \(count.upperBound) objects")
+      return nil
+    }
+    var elements: [Element] = []
+    for (index, value) in array.enumerated() {
+      guard case .object(let object) = value else {
+        refuse("\(name)[\(index)]", "must be an object")
+        continue
+      }
+      var fields = FieldReader(object)
+      if let element = read(&fields), fields.flaws.isEmpty { elements.append(element) }
+      for flaw in fields.flaws { refuse("\(name)[\(index)].\(flaw.path)", flaw.message) }
+    }
+    return elements.count == array.count ? elements : nil
+  }
+
   /// One of the cases' raw values.
   mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _ type: Choice.Type) -> Choice?
   where Choice.RawValue == String {

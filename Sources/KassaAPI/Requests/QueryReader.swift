@@ -94,6 +94,19 @@ struct QueryReader {
     return PageRequest(number: Int(number), size: Int(size), after: after)
   }
 
+  mutating func refuse(_ name: String, _ message: String) {
+    flaws.append(FieldFlaw(name, message))
+  }
+
+  /// One of the cases' raw values.
+  mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _ type: Choice.Type) -> Choice?
+  where Choice.RawValue == String {
+    guard let text = single(name) else { return nil }
+    let choice = Choice.allCases.first { sameBytes($0.rawValue, text) }
+    if choice == nil { refuse(name, "must be one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))") }
+    return choice
+  }
+
   mutating func single(_ name: String) -> String? {
     let values = items.filter { sameBytes($0.name, name) }
     if values.count > 1 { flaws.append(FieldFlaw(name, "must be given once")) }

@@ -30,7 +30,7 @@ struct RequestBodyContent {
       }
       return RequestBodyContent(bytes: bytes, object: object)
     } catch let error as JSONSyntaxError {
-      throw RequestFailure.malformedJSON("\(error.message) (at byte \(error.offsetBytes))")
+      throw RequestFailure.malformedJSON(error.message)
     }
   }
 

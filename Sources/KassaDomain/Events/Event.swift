@@ -13,11 +13,35 @@ package enum EventType: String, CaseIterable, Sendable {
   case devicePaired = "device.paired"
   case deviceChanged = "device.changed"
   case deviceDeleted = "device.deleted"
+  case sessionCreated = "session.created"
+  case sessionActivated = "session.activated"
+  case sessionFinalized = "session.finalized"
+  case sessionCancelled = "session.cancelled"
+  case sessionExpired = "session.expired"
+  case sessionFailed = "session.failed"
+  case paymentFailed = "payment.failed"
+  case paymentLate = "payment.late"
+
+  /// The type's name in callbacks and in the pull feed (contract, section 8); `nil` for what stays inside.
+  package var callbackType: String? {
+    switch self {
+    case .devicePaired, .deviceDeleted, .sessionCreated, .sessionActivated, .sessionFinalized, .sessionCancelled,
+      .sessionExpired, .sessionFailed, .paymentFailed, .paymentLate:
+      "ipp.\(rawValue)"
+    case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
+      .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .deviceChanged:
+      nil
+    }
+  }
 }
 
 /// Stands for the kind of whatever an event is about.
 package enum EventSubject {}
 package typealias SubjectID = Identifier<EventSubject>
+
+/// Stands for the kind of an order.
+package enum Order {}
+package typealias OrderID = Identifier<Order>
 
 /// One line of the event log, which is also the audit: what changed, when, and who did it.
 ///
@@ -32,10 +56,17 @@ package struct Event: Equatable, Sendable {
   package let requestID: String?
   /// The other entity of the change: the device of a consumed enrollment, the enrollment of a paired device.
   package let relatedID: SubjectID?
+  /// The device whose feed shows this event, if any.
+  package let deviceID: DeviceID?
+  /// The order of a finalized session.
+  package let orderID: OrderID?
+  /// Why a payment or a session failed: a stable word.
+  package let failureReason: String?
 
   package init(
     merchantID: MerchantID, subjectID: SubjectID, sequence: Int64, type: EventType, at: Timestamp, actor: Actor,
-    requestID: String?, relatedID: SubjectID? = nil
+    requestID: String?, relatedID: SubjectID? = nil, deviceID: DeviceID? = nil, orderID: OrderID? = nil,
+    failureReason: String? = nil
   ) {
     self.merchantID = merchantID
     self.subjectID = subjectID
@@ -45,6 +76,9 @@ package struct Event: Equatable, Sendable {
     self.actor = actor
     self.requestID = requestID
     self.relatedID = relatedID
+    self.deviceID = deviceID
+    self.orderID = orderID
+    self.failureReason = failureReason
   }
 }
 

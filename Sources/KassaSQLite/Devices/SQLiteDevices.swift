@@ -46,7 +46,7 @@ struct SQLiteDevices: DeviceTable {
 
   func page(of merchant: MerchantID, _ filter: DeviceFilter, _ page: PageRequest) throws -> Page<Device> {
     try Listings(connection: connection).page(
-      .devices, of: merchant, location: filter.locationID, pairs: filter.metadata, page
+      .devices, of: merchant, location: filter.locationID, labels: filter.metadata.map(\.label), page
     ).map { rowID in
       let found = try connection.first(
         "SELECT \(Self.columns) FROM devices WHERE row_id = ?", .integer(rowID), read: Self.device)
@@ -58,7 +58,7 @@ struct SQLiteDevices: DeviceTable {
   func hasAny(at location: LocationID, of merchant: MerchantID) throws -> Bool {
     let page = PageRequest(number: 0, size: 1)
     return try !Listings(connection: connection)
-      .page(.devices, of: merchant, location: location, pairs: [], page).content.isEmpty
+      .page(.devices, of: merchant, location: location, labels: [], page).content.isEmpty
   }
 
   func update(_ device: Device) throws -> Bool {
@@ -115,7 +115,7 @@ struct SQLiteDevices: DeviceTable {
 
   private func listed(_ device: Device, rowID: Int64) -> Listings.Element {
     Listings.Element(
-      merchantID: device.merchantID, locationID: device.locationID, metadata: device.metadata,
+      merchantID: device.merchantID, locationID: device.locationID, labels: device.metadata.pairs.map(\.label),
       position: PagePosition(createdAt: device.createdAt, id: device.id.of(EventSubject.self)), rowID: rowID)
   }
 

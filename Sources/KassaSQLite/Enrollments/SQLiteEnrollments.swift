@@ -52,7 +52,7 @@ struct SQLiteEnrollments: EnrollmentTable {
   func page(of merchant: MerchantID, _ filter: EnrollmentFilter, _ page: PageRequest) throws -> Page<Enrollment> {
     try Listings(connection: connection).page(
       filter.includesConsumed ? .enrollments : .unconsumedEnrollments, of: merchant, location: filter.locationID,
-      pairs: filter.metadata, page
+      labels: filter.metadata.map(\.label), page
     ).map { rowID in
       let found = try connection.first(
         "SELECT \(Self.columns) FROM enrollments WHERE row_id = ?", .integer(rowID), read: Self.enrollment)
@@ -117,7 +117,8 @@ struct SQLiteEnrollments: EnrollmentTable {
 
   private func listed(_ enrollment: Enrollment, rowID: Int64) -> Listings.Element {
     Listings.Element(
-      merchantID: enrollment.merchantID, locationID: enrollment.locationID, metadata: enrollment.metadata,
+      merchantID: enrollment.merchantID, locationID: enrollment.locationID,
+      labels: enrollment.metadata.pairs.map(\.label),
       position: PagePosition(createdAt: enrollment.createdAt, id: enrollment.id.of(EventSubject.self)), rowID: rowID)
   }
 

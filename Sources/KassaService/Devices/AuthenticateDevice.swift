@@ -48,6 +48,12 @@ extension KassaService {
     return DevicePrincipal(device: device, requestID: requestID)
   }
 
+  /// A stream shows that its device is there.
+  package func noteAlive(_ principal: DevicePrincipal) async throws {
+    let (device, now) = (principal.device, self.now)
+    try await store.write { try $0.devices.touch(device.id, of: device.merchantID, at: now) }
+  }
+
   private func noteSeen(_ device: Device, at now: Timestamp) async throws {
     if let last = device.lastSeenAt, now < last.adding(seconds: Limits.lastSeenGranularitySeconds) { return }
     try await store.write { try $0.devices.touch(device.id, of: device.merchantID, at: now) }

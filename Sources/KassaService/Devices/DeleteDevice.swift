@@ -2,16 +2,25 @@ import KassaDomain
 import KassaStore
 
 extension KassaService {
-  /// Takes the device out of service. Its token is refused by every server from the commit on.
+  /// Takes the device out of service. Its token is refused by every server from the commit on, and the sessions in its
+  /// line are cancelled. Throws `devicePaymentInFlight` while an attempt on it is under way.
   package func deleteDevice(_ id: DeviceID, as principal: MerchantPrincipal) async throws {
     let now = self.now
     let merchant = principal.merchantID
-    try await store.write { transaction in
-      guard var device = try transaction.devices.find(id, of: merchant) else { throw ServiceFailure.notFound }
-      let event = device.delete()
-      guard try transaction.devices.delete(device, at: now) else { throw ServiceFailure.changedMeanwhile }
-      try transaction.events.append(
-        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now))
+    try await translatingRefusals {
+      try await store.write { transaction in
+        guard var device = try transaction.devices.find(id, of: merchant) else { throw ServiceFailure.notFound }
+        for var session in try transaction.sessions.line(of: id, merchant: merchant, limit: .max) {
+          if case .active(.some) = session.state { throw ServiceFailure.devicePaymentInFlight }
+          _ = try apply(.end(.cancelled), to: &session, origin: principal.origin, at: now, in: transaction)
+        }
+        let event = device.delete()
+        guard try transaction.devices.delete(device, at: now) else { throw ServiceFailure.changedMeanwhile }
+        try record(
+          principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now, device: id),
+          in: transaction)
+      }
     }
+    signals.wake(id)
   }
 }

@@ -79,13 +79,14 @@ extension KassaService {
         createdAt: now, lastSeenAt: now, keyThumbprint: input.keyThumbprint)
       try transaction.devices.insert(device, tokenHash: sha256(token.utf8), replay: replay)
       let origin = ChangeOrigin(actor: .enrollmentCode(enrollment.id), requestID: input.requestID)
-      try transaction.events.append(
+      try record(
         origin.event(
-          event, of: enrollment.id, merchant: device.merchantID, sequence: enrollment.version, at: now, related: id))
-      try transaction.events.append(
+          event, of: enrollment.id, merchant: device.merchantID, sequence: enrollment.version, at: now, related: id),
+        in: transaction)
+      try record(
         origin.event(
           .devicePaired, of: id, merchant: device.merchantID, sequence: device.version, at: now,
-          related: enrollment.id))
+          related: enrollment.id, device: id), in: transaction)
       return RegisteredDevice(device: device, bearerToken: token)
     }
     guard let registered else { throw ServiceFailure.enrollmentCodeInvalid }

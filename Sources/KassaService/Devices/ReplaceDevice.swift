@@ -15,8 +15,9 @@ extension KassaService {
       }
       guard let event = device.replace(replacement) else { return device }
       guard try transaction.devices.update(device) else { throw ServiceFailure.changedMeanwhile }
-      try transaction.events.append(
-        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now))
+      try record(
+        principal.origin.event(event, of: id, merchant: merchant, sequence: device.version, at: now, device: id),
+        in: transaction)
       return device
     }
   }

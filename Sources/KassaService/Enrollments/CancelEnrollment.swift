@@ -17,8 +17,9 @@ extension KassaService {
       }
       guard let event else { return }
       guard try transaction.enrollments.move(enrollment, from: before) else { throw ServiceFailure.changedMeanwhile }
-      try transaction.events.append(
-        principal.origin.event(event, of: id, merchant: merchant, sequence: enrollment.version, at: now))
+      try record(
+        principal.origin.event(event, of: id, merchant: merchant, sequence: enrollment.version, at: now),
+        in: transaction)
     }
   }
 }

@@ -70,9 +70,9 @@ extension KassaService {
           sealed: try secrets.sealed(Array("\(code.text) \(token)".utf8), .enrollmentCode, owner: id.bytes),
           typedSymbols: code.typedSymbols))
       try transaction.enrollments.insert(enrollment)
-      try transaction.events.append(
+      try record(
         principal.origin.event(
-          .enrollmentCreated, of: id, merchant: merchant, sequence: enrollment.version, at: now))
+          .enrollmentCreated, of: id, merchant: merchant, sequence: enrollment.version, at: now), in: transaction)
       return ReadableEnrollment(
         enrollment: enrollment, status: .pending, code: code.text, url: enrollmentURL(token: token))
     }

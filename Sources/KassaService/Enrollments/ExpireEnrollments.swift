@@ -16,9 +16,10 @@ extension KassaService {
           try transaction.enrollments.move(enrollment, from: .pending)
         else { continue }
         moved += 1
-        try transaction.events.append(
+        try record(
           origin.event(
-            event, of: enrollment.id, merchant: enrollment.merchantID, sequence: enrollment.version, at: now))
+            event, of: enrollment.id, merchant: enrollment.merchantID, sequence: enrollment.version, at: now),
+          in: transaction)
       }
       return moved
     }

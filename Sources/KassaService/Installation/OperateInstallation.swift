@@ -106,10 +106,12 @@ extension KassaService {
       createdAt: now)
     try transaction.merchants.insert(merchant)
     try transaction.locations.insert(location)
-    try transaction.events.append(
-      Self.console.event(.merchantCreated, of: merchant.id, merchant: merchant.id, sequence: 1, at: now))
-    try transaction.events.append(
-      Self.console.event(.locationCreated, of: locationID, merchant: merchant.id, sequence: 1, at: now))
+    try record(
+      Self.console.event(.merchantCreated, of: merchant.id, merchant: merchant.id, sequence: 1, at: now),
+      in: transaction)
+    try record(
+      Self.console.event(.locationCreated, of: locationID, merchant: merchant.id, sequence: 1, at: now), in: transaction
+    )
     try insert(key, in: transaction, origin: Self.console, at: now)
   }
 

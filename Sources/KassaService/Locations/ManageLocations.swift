@@ -21,9 +21,10 @@ extension KassaService {
       id: LocationID(using: &generator), merchantID: principal.merchantID, details: details, createdAt: now)
     return try await writeOnce(once, for: principal.merchantID, at: now) { transaction in
       try transaction.locations.insert(location)
-      try transaction.events.append(
+      try record(
         principal.origin.event(
-          .locationCreated, of: location.id, merchant: principal.merchantID, sequence: location.version, at: now))
+          .locationCreated, of: location.id, merchant: principal.merchantID, sequence: location.version, at: now),
+        in: transaction)
       return location
     }
   }
@@ -38,8 +39,8 @@ extension KassaService {
       guard var location = try transaction.locations.find(id, of: merchant) else { throw ServiceFailure.notFound }
       let event = location.replace(details, at: now)
       guard try transaction.locations.update(location) else { throw ServiceFailure.changedMeanwhile }
-      try transaction.events.append(
-        principal.origin.event(event, of: id, merchant: merchant, sequence: location.version, at: now))
+      try record(
+        principal.origin.event(event, of: id, merchant: merchant, sequence: location.version, at: now), in: transaction)
       return location
     }
   }
@@ -54,9 +55,9 @@ extension KassaService {
         try !transaction.enrollments.hasPending(at: id, of: merchant, now: now)
       else { throw ServiceFailure.locationInUse }
       guard try transaction.locations.delete(id, of: merchant) else { throw ServiceFailure.changedMeanwhile }
-      try transaction.events.append(
+      try record(
         principal.origin.event(
-          .locationDeleted, of: id, merchant: merchant, sequence: location.version + 1, at: now))
+          .locationDeleted, of: id, merchant: merchant, sequence: location.version + 1, at: now), in: transaction)
     }
   }
 }

@@ -33,7 +33,7 @@ extension KassaService {
     try await store.write { transaction in
       guard try transaction.apiKeys.find(id, of: merchant) != nil else { throw ServiceFailure.notFound }
       guard try transaction.apiKeys.revoke(id, of: merchant, at: now) else { return }
-      try transaction.events.append(origin.event(.apiKeyRevoked, of: id, merchant: merchant, sequence: 2, at: now))
+      try record(origin.event(.apiKeyRevoked, of: id, merchant: merchant, sequence: 2, at: now), in: transaction)
     }
   }
 
@@ -50,7 +50,8 @@ extension KassaService {
     _ created: CreatedAPIKey, in transaction: any WriteTransaction, origin: ChangeOrigin, at now: Timestamp
   ) throws {
     try transaction.apiKeys.insert(created.key)
-    try transaction.events.append(
-      origin.event(.apiKeyCreated, of: created.key.id, merchant: created.key.merchantID, sequence: 1, at: now))
+    try record(
+      origin.event(.apiKeyCreated, of: created.key.id, merchant: created.key.merchantID, sequence: 1, at: now),
+      in: transaction)
   }
 }

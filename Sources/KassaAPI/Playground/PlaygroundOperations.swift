@@ -1,0 +1,125 @@
+import KassaDomain
+import KassaJSON
+import KassaService
+import KassaStore
+
+/// What exists in the playground only (contract, section 9).
+enum PlaygroundOperations {
+  static let all: [Operation] = [
+    .merchant("createSimulatedDevice", .post, "/ipp/v1/dev/devices", body: .json) { call in
+      var fields = FieldReader(try await call.body().object)
+      let name = fields.requiredText("name", characters: 1...APILimits.nameCharactersMax)
+      let locationID = fields.identifier("location_id", of: Location.self)
+      let metadata = fields.metadata("metadata")
+      try fields.finish()
+      let device = try await call.service.createSimulatedDevice(
+        name: name ?? "", metadata: metadata, locationID: locationID, as: call.principal)
+      let now = call.service.now
+      return .json(201, jsonObject { DeviceWire.write(device, at: now, &$0) })
+    },
+    .merchant("simulateTap", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-tap") { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      var query = try call.query
+      let outcome = query.outcome()
+      try query.finish()
+      let actor = CollectingActor.merchant(call.principal)
+      _ = try await call.service.simulateTap(id, outcome, by: try playground(call.call).cards, as: actor)
+      let view = try await call.service.session(id, as: actor)
+      return .json(200, jsonObject { SessionWire.write(view, &$0) })
+    },
+    .device("simulateOwnTap", .post, "/pos/v1/dev/sessions/{session_id}/simulate-tap") { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      var query = try call.query
+      let outcome = query.outcome()
+      try query.finish()
+      let view = try await call.service.simulateTap(
+        id, outcome, by: try playground(call.call).cards, as: .device(call.principal))
+      return .json(200, PaymentWire.attempt(view))
+    },
+    .merchant("planCardFault", .post, "/ipp/v1/dev/card-faults", body: .json) { call in
+      var fields = FieldReader(try await call.body().object)
+      let operation = fields.requiredText("operation", characters: 1...20)
+      let fault = fields.requiredText("fault", characters: 1...20)
+      let count = fields.integer("count", 1...1000, unit: "calls") ?? 1
+      let delay = fields.integer("delay_milliseconds", 0...600_000, unit: "milliseconds") ?? 0
+      let known = try playground(call.call)
+      if let operation, !known.cardOperations.contains(operation) {
+        fields.refuse("operation", "must be one of \(known.cardOperations.joined(separator: ", "))")
+      }
+      if let fault, !known.cardFaults.contains(fault) {
+        fields.refuse("fault", "must be one of \(known.cardFaults.joined(separator: ", "))")
+      }
+      try fields.finish()
+      guard known.planCardFault(operation ?? "", fault ?? "", Int(count), delay) else {
+        throw RequestFailure.invalid([FieldFlaw("count", "must be smaller: too many faults wait already")])
+      }
+      return .noContent
+    },
+    .merchant("getClock", .get, "/ipp/v1/dev/clock") { call in try clock(call) },
+    .merchant("moveClock", .post, "/ipp/v1/dev/clock", body: .json) { call in
+      var fields = FieldReader(try await call.body().object)
+      let seconds = fields.requiredInteger("advance_seconds", 0...31_536_000, unit: "seconds")
+      try fields.finish()
+      try playground(call.call).advanceClock(seconds ?? 0)
+      return try clock(call)
+    },
+  ]
+
+  private static func playground(_ call: Call) throws -> PlaygroundControls {
+    guard let playground = call.api.hooks.playground else { throw RequestFailure.unknownRoute }
+    return playground
+  }
+
+  private static func clock(_ call: MerchantCall) throws -> Answer {
+    let offset = try playground(call.call).clockOffsetSeconds()
+    let now = call.service.now
+    return .json(
+      200,
+      jsonObject { object in
+        object.member("now", now)
+        object.member("offset_seconds", offset)
+      })
+  }
+}
+
+/// What the playground lets a backend move: the card network and the clock.
+package struct PlaygroundControls: Sendable {
+  let cards: any CardSimulator
+  let cardOperations: [String]
+  let cardFaults: [String]
+  let planCardFault: @Sendable (_ operation: String, _ fault: String, _ count: Int, _ delay: Int64) -> Bool
+  let advanceClock: @Sendable (_ seconds: Int64) -> Void
+  let clockOffsetSeconds: @Sendable () -> Int64
+
+  package init(
+    cards: any CardSimulator, cardOperations: [String], cardFaults: [String],
+    planCardFault: @escaping @Sendable (String, String, Int, Int64) -> Bool,
+    advanceClock: @escaping @Sendable (Int64) -> Void, clockOffsetSeconds: @escaping @Sendable () -> Int64
+  ) {
+    self.cards = cards
+    self.cardOperations = cardOperations
+    self.cardFaults = cardFaults
+    self.planCardFault = planCardFault
+    self.advanceClock = advanceClock
+    self.clockOffsetSeconds = clockOffsetSeconds
+  }
+}
+
+extension QueryReader {
+  /// The outcome of a simulated payment; left out it is `SUCCESS`.
+  fileprivate mutating func outcome() -> SimulatedOutcome {
+    guard let text = single("outcome") else { return .success }
+    let declines = PaymentFailureReason.outcomesOfTap
+    if sameBytes(text, "SUCCESS") { return .success }
+    if let reason = declines.first(where: { sameBytes($0.rawValue, text) }) { return .declined(reason) }
+    refuse("outcome", "must be one of SUCCESS, \(declines.map(\.rawValue).joined(separator: ", "))")
+    return .success
+  }
+}
+
+extension PaymentFailureReason {
+  /// Those that a tapped card can have (contract, section 9).
+  static var outcomesOfTap: [PaymentFailureReason] {
+    allCases.filter { ![.timedOut, .notStarted, .cancelled].contains($0) }
+  }
+}

@@ -1,0 +1,129 @@
+import HTTPTypes
+import Hummingbird
+import KassaDomain
+import KassaJSON
+import KassaService
+import KassaStore
+import NIOCore
+import ServiceLifecycle
+
+/// The feed of a device as Server-Sent Events (contract, section 7), read from the event log.
+///
+/// `id:` is the position in the log; a phone that sends it back as `Last-Event-ID` gets what followed, without gap or
+/// repeat. Without one the stream begins now, with an event `ready`; the phone then reads its line of sessions once.
+enum DeviceStream {
+  static func answer(_ call: DeviceCall) async throws -> Answer {
+    let device = call.principal.device.id
+    guard call.service.signals.count(of: device) < Limits.streamsPerDeviceMax else {
+      throw ServiceFailure.tooManyStreams
+    }
+    let resumed = try call.call.header(.lastEventID)
+    guard resumed == nil || (resumed.flatMap { Int64($0) } ?? -1) >= 0 else {
+      throw RequestFailure.invalidHeader("Last-Event-ID", "must be the id of an event of this stream")
+    }
+    let start: Int64 =
+      if let resumed = resumed.flatMap({ Int64($0) }) { resumed } else { try await call.service.feedStart(of: device) }
+    let principal = call.principal
+    let service = call.service
+    let hooks = call.call.api.hooks
+    return .stream { writer in
+      hooks.openStreams(+1)
+      defer { hooks.openStreams(-1) }
+      if resumed == nil { try await writer.write(frame(id: start, event: "ready", data: "{}")) }
+      let signals = service.signals.listen(to: device)
+      try await run(principal, after: start, service, signals, hooks, &writer)
+    }
+  }
+
+  /// Writes what the log has, then waits for a signal or a heartbeat, until the client leaves, the device is removed, or
+  /// the server stops.
+  private static func run(
+    _ principal: DevicePrincipal, after start: Int64, _ service: KassaService, _ signals: FeedSignals.Listener,
+    _ hooks: APIHooks, _ writer: inout any ResponseBodyWriter
+  ) async throws {
+    var position = start
+    let ticks = Heartbeat(signals: signals, seconds: APILimits.heartbeatSeconds)
+    while !Task.isCancelled {
+      let events = try await service.feed(of: principal.device.id, after: position)
+      for logged in events {
+        guard let event = name(of: logged.event.type) else { continue }
+        try await writer.write(frame(id: logged.position, event: event, data: data(logged.event)))
+        if logged.event.type == .sessionCreated {
+          hooks.sessionPushed(
+            service.now.millisecondsSinceEpoch - logged.event.at.millisecondsSinceEpoch)
+          try await service.note(.pushed, of: logged.event.subjectID.of(Session.self), as: principal)
+        }
+        if logged.event.type == .deviceDeleted { return }
+      }
+      if let last = events.last { position = last.position }
+      if events.count == Limits.feedEventsMax { continue }
+      switch await ticks.next() {
+      case .signal: continue
+      case .heartbeat:
+        try await service.noteAlive(principal)
+        try await writer.write(ByteBuffer(string: ": alive\n\n"))
+      case .end: return
+      }
+    }
+  }
+
+  /// The push carries ids only (contract, section 7).
+  private static func data(_ event: Event) -> String {
+    var writer = JSONWriter(capacityBytes: 96)
+    writer.object { object in
+      switch event.type {
+      case .devicePaired, .deviceChanged, .deviceDeleted: object.member("device_id", event.subjectID)
+      default: object.member("session_id", event.subjectID)
+      }
+    }
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
+  private static func name(of type: EventType) -> String? {
+    switch type {
+    case .sessionCreated: "session.created"
+    case .sessionActivated, .paymentFailed, .paymentLate: "session.changed"
+    case .sessionFinalized, .sessionCancelled, .sessionExpired, .sessionFailed: "session.withdrawn"
+    case .deviceChanged: "device.changed"
+    case .deviceDeleted: "device.revoked"
+    case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
+      .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .devicePaired:
+      nil
+    }
+  }
+
+  private static func frame(id: Int64, event: String, data: String) -> ByteBuffer {
+    ByteBuffer(string: "id: \(id)\nevent: \(event)\ndata: \(data)\n\n")
+  }
+}
+
+/// Waits for whichever comes first: a signal, the time for a heartbeat, or the server's graceful shutdown.
+private final class Heartbeat {
+  enum Tick { case signal, heartbeat, end }
+
+  private var iterator: AsyncStream<Tick>.Iterator
+  private let pump: Task<Void, Never>
+
+  init(signals: FeedSignals.Listener, seconds: Int64) {
+    let (merged, continuation) = AsyncStream.makeStream(of: Tick.self, bufferingPolicy: .bufferingNewest(2))
+    iterator = merged.makeAsyncIterator()
+    pump = Task {
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask {
+          for await _ in signals.stream { continuation.yield(.signal) }
+        }
+        group.addTask {
+          while (try? await Task.sleep(for: .seconds(seconds))) != nil { continuation.yield(.heartbeat) }
+        }
+        group.addTask {
+          guard (try? await gracefulShutdown()) != nil else { return }
+          continuation.finish()
+        }
+      }
+    }
+  }
+
+  deinit { pump.cancel() }
+
+  func next() async -> Tick { await iterator.next() ?? .end }
+}

@@ -1,0 +1,95 @@
+import HTTPTypes
+import KassaDomain
+import KassaJSON
+import KassaService
+import KassaStore
+
+/// Contract, section 7.
+enum POSOperations {
+  static let all: [Operation] = [
+    .device("streamOwnEvents", .get, "/pos/v1/events") { call in try await DeviceStream.answer(call) },
+    .device("listOwnSessions", .get, "/pos/v1/sessions") { call in
+      let line = try await call.service.line(of: call.principal)
+      return .json(
+        200,
+        jsonObject { object in
+          object.member(
+            "content",
+            array: { array in
+              for view in line { array.elementObject { write(view, call, &$0) } }
+            })
+        })
+    },
+    .device("getOwnSession", .get, "/pos/v1/sessions/{session_id}") { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      try await call.service.note(.fetched, of: id, as: call.principal)
+      let view = try await call.service.session(id, as: .device(call.principal))
+      return .json(200, jsonObject { write(view, call, &$0) })
+    },
+    .device("markOwnSessionShown", .post, "/pos/v1/sessions/{session_id}/shown") { call in
+      try await call.service.note(.shown, of: try call.call.pathID("session_id"), as: call.principal)
+      return .noContent
+    },
+    .device("startPayment", .post, "/pos/v1/sessions/{session_id}/payments", body: .json) { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      let method = try PaymentWire.method(try await call.body().object)
+      let view = try await call.service.startPayment(method, of: id, as: .device(call.principal))
+      return .json(201, PaymentWire.attempt(view))
+    },
+    .device("finalizePayment", .post, "/pos/v1/sessions/{session_id}/payments/{payment_id}/finalize") { call in
+      let view = try await call.service.settlePayment(
+        try call.call.pathID("payment_id"), of: try call.call.pathID("session_id"), as: .device(call.principal))
+      return .json(200, PaymentWire.attempt(view))
+    },
+    .device("cancelPayment", .post, "/pos/v1/sessions/{session_id}/payments/{payment_id}/cancel") { call in
+      let view = try await call.service.cancelPayment(
+        try call.call.pathID("payment_id"), of: try call.call.pathID("session_id"), as: .device(call.principal))
+      return .json(200, PaymentWire.attempt(view))
+    },
+    .device("cancelOwnSession", .post, "/pos/v1/sessions/{session_id}/cancel") { call in
+      let view = try await call.service.cancelSession(
+        try call.call.pathID("session_id"), as: .device(call.principal))
+      return .json(200, jsonObject { write(view, call, &$0) })
+    },
+    .device("getOwnReceipt", .get, "/pos/v1/sessions/{session_id}/receipt") { call in
+      let view = try await call.service.session(
+        try call.call.pathID("session_id"), as: .device(call.principal))
+      guard case .finalized(let paid, let order) = view.session.state else { throw ServiceFailure.notFound }
+      return .json(200, receipt(view, paid: paid, order: order))
+    },
+  ]
+
+  /// A session as its phone sees it: with the methods that can work.
+  private static func write(_ view: SessionView, _ call: DeviceCall, _ object: inout JSONWriter) {
+    SessionWire.write(view, &object)
+    let methods = view.session.state.name.isOpen ? call.service.availableMethods(for: view.session) : []
+    object.member(
+      "available_methods",
+      array: { array in
+        for method in methods { array.element(method.rawValue) }
+      })
+  }
+
+  private static func receipt(_ view: SessionView, paid: PaymentID, order: OrderID) -> [UInt8] {
+    let finalizedAt = view.history.last { $0.event.type == .sessionFinalized }?.event.at
+    return jsonObject { object in
+      object.member("session_id", view.session.id)
+      object.member("order_id", order)
+      object.member("merchant_id", view.session.merchantID)
+      object.member("location_id", view.session.locationID)
+      object.member("paid_at", finalizedAt)
+      object.member("order_amount", view.session.cart.orderAmount)
+      object.member("order_tax_amount", view.session.cart.taxTotal)
+      object.member("purchase_currency", view.session.cart.currency.code)
+      object.member("merchant_reference1", view.session.details.merchantReference1)
+      object.member(
+        "order_items",
+        array: { array in
+          for line in view.session.cart.lines { array.elementObject { SessionWire.write(line, &$0) } }
+        })
+      if let payment = view.payments.first(where: { $0.id == paid }) {
+        object.member("payment", object: { PaymentWire.write(payment, &$0) })
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/// One attempt to collect a session's amount by one method.
+package struct Payment: Equatable, Sendable {
+  package let id: PaymentID
+  package let sessionID: SessionID
+  package let merchantID: MerchantID
+  package let method: PaymentMethod
+  package let amount: Int64
+  package let currency: Currency
+  package let createdAt: Timestamp
+  package var state: State
+  package var failureReason: PaymentFailureReason?
+  package var card: CardSummary?
+  /// When to look after it again if nothing happens before: what a crash or a silent provider left is found by this.
+  package var checkAt: Timestamp?
+  /// Looks without a definite answer so far: the pause between them grows with it.
+  package var checks: Int
+
+  package enum State: String, CaseIterable, Sendable {
+    /// Under way: the session's attempt says how far.
+    case open = "PENDING"
+    case succeeded = "SUCCEEDED"
+    case failed = "FAILED"
+    case cancelled = "CANCELLED"
+    /// Nobody knows yet whether money moved.
+    case unknown = "UNKNOWN"
+    /// Money came after the session's end and is being given back.
+    case reversing = "REVERSING"
+    case reversed = "REVERSED"
+  }
+
+  package init(
+    id: PaymentID, sessionID: SessionID, merchantID: MerchantID, method: PaymentMethod, amount: Int64,
+    currency: Currency, createdAt: Timestamp, state: State = .open, failureReason: PaymentFailureReason? = nil,
+    card: CardSummary? = nil, checkAt: Timestamp?, checks: Int = 0
+  ) {
+    self.id = id
+    self.sessionID = sessionID
+    self.merchantID = merchantID
+    self.method = method
+    self.amount = amount
+    self.currency = currency
+    self.createdAt = createdAt
+    self.state = state
+    self.failureReason = failureReason
+    self.card = card
+    self.checkAt = checkAt
+    self.checks = checks
+  }
+}
+
+package typealias PaymentID = Identifier<Payment>
+
+package enum PaymentMethod: String, CaseIterable, Sendable {
+  case card = "CARD"
+  case klarna = "KLARNA"
+  case swish = "SWISH"
+  case vipps = "VIPPS"
+}
+
+/// What may be shown of a card. Never more.
+package struct CardSummary: Equatable, Sendable {
+  package let brand: String
+  package let lastFour: String
+
+  package init(brand: String, lastFour: String) {
+    self.brand = brand
+    self.lastFour = lastFour
+  }
+}
+
+/// Why an attempt failed: a stable word. The first nine are the outcomes of a tap (contract, section 9).
+package enum PaymentFailureReason: String, CaseIterable, Sendable {
+  case declinedGeneric = "DECLINED_GENERIC"
+  case insufficientFunds = "INSUFFICIENT_FUNDS"
+  case lostCard = "LOST_CARD"
+  case stolenCard = "STOLEN_CARD"
+  case expiredCard = "EXPIRED_CARD"
+  case incorrectCVC = "INCORRECT_CVC"
+  case processingError = "PROCESSING_ERROR"
+  case incorrectNumber = "INCORRECT_NUMBER"
+  case cardVelocityExceeded = "CARD_VELOCITY_EXCEEDED"
+  /// Nobody paid before the device was taken back.
+  case timedOut = "TIMED_OUT"
+  /// The provider would not begin.
+  case notStarted = "NOT_STARTED"
+  /// Cancelled at the provider, or never known there.
+  case cancelled = "CANCELLED"
+}

@@ -1,0 +1,105 @@
+import KassaDomain
+import KassaStore
+
+struct SQLitePayments: PaymentTable {
+  let connection: SQLiteConnection
+  private static let columns = """
+    id, session_id, merchant_id, method, amount, currency, created_at, state, failure_reason, card_brand,
+    card_last_four, check_at, checks
+    """
+
+  func insert(_ payment: Payment) throws {
+    try connection.run(
+      "INSERT INTO payments (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      .id(payment.id), .id(payment.sessionID), .id(payment.merchantID), .text(payment.method.rawValue),
+      .integer(payment.amount), .text(payment.currency.code), .time(payment.createdAt), .text(payment.state.rawValue),
+      .text(payment.failureReason?.rawValue), .text(payment.card?.brand), .text(payment.card?.lastFour),
+      .time(payment.checkAt), .integer(Int64(payment.checks)))
+  }
+
+  func find(_ id: PaymentID, of merchant: MerchantID) throws -> Payment? {
+    try connection.first(
+      "SELECT \(Self.columns) FROM payments WHERE merchant_id = ? AND id = ?", .id(merchant), .id(id),
+      read: Self.payment)
+  }
+
+  func all(of session: SessionID, merchant: MerchantID) throws -> [Payment] {
+    try connection.all(
+      "SELECT \(Self.columns) FROM payments WHERE merchant_id = ? AND session_id = ? ORDER BY created_at, id",
+      .id(merchant), .id(session), read: Self.payment)
+  }
+
+  func due(at now: Timestamp, limit: Int) throws -> [Payment] {
+    try connection.all(
+      "SELECT \(Self.columns) FROM payments WHERE check_at <= ? ORDER BY check_at LIMIT ?",
+      .time(now), .integer(Int64(limit)), read: Self.payment)
+  }
+
+  func save(_ payment: Payment) throws {
+    try connection.run(
+      """
+      UPDATE payments SET state = ?, failure_reason = ?, card_brand = ?, card_last_four = ?, check_at = ?, checks = ?
+      WHERE merchant_id = ? AND id = ?
+      """,
+      .text(payment.state.rawValue), .text(payment.failureReason?.rawValue), .text(payment.card?.brand),
+      .text(payment.card?.lastFour), .time(payment.checkAt), .integer(Int64(payment.checks)), .id(payment.merchantID),
+      .id(payment.id))
+  }
+
+  func takeCheck(_ payment: Payment, next: Timestamp) throws -> Bool {
+    try connection.run(
+      "UPDATE payments SET check_at = ?, checks = checks + 1 WHERE merchant_id = ? AND id = ? AND check_at = ?",
+      .time(next), .id(payment.merchantID), .id(payment.id), .time(payment.checkAt)) == 1
+  }
+
+  private static func payment(_ row: SQLRow) throws -> Payment {
+    guard let method = PaymentMethod(rawValue: row.text(3)), let currency = Currency(code: row.text(5)),
+      let state = Payment.State(rawValue: row.text(7))
+    else { throw StoreError.unusable(OperatorDetail("a payment's row cannot be read")) }
+    let card = row.optionalText(9).map { CardSummary(brand: $0, lastFour: row.text(10)) }
+    return Payment(
+      id: try row.id(0), sessionID: try row.id(1), merchantID: try row.id(2), method: method, amount: row.integer(4),
+      currency: currency, createdAt: row.time(6), state: state,
+      failureReason: row.optionalText(8).flatMap(PaymentFailureReason.init), card: card,
+      checkAt: row.optionalTime(11), checks: Int(row.integer(12)))
+  }
+}
+
+struct SQLiteSimulatedCards: SimulatedCardTable {
+  let connection: SQLiteConnection
+
+  func find(_ payment: PaymentID) throws -> SimulatedCharge? {
+    try connection.first(
+      "SELECT payment_id, amount, state, tapped FROM simulated_charges WHERE payment_id = ?", .id(payment)
+    ) { row in
+      guard let state = SimulatedCharge.State(rawValue: row.text(2)) else {
+        throw StoreError.unusable(OperatorDetail("a simulated charge has the unknown state \(row.text(2))"))
+      }
+      let tapped = row.optionalText(3).map { text in
+        PaymentFailureReason(rawValue: text).map(SimulatedOutcome.declined) ?? .success
+      }
+      return SimulatedCharge(paymentID: try row.id(0), amount: row.integer(1), state: state, tapped: tapped)
+    }
+  }
+
+  func netCharged() throws -> Int64 {
+    try connection.first("SELECT coalesce(sum(amount), 0) FROM simulated_charges WHERE state = 'CHARGED'") {
+      $0.integer(0)
+    } ?? 0
+  }
+
+  func save(_ charge: SimulatedCharge) throws {
+    let tapped: String? =
+      switch charge.tapped {
+      case nil: nil
+      case .success: "SUCCESS"
+      case .declined(let reason): reason.rawValue
+      }
+    try connection.run(
+      """
+      INSERT INTO simulated_charges (payment_id, amount, state, tapped) VALUES (?, ?, ?, ?)
+      ON CONFLICT (payment_id) DO UPDATE SET state = excluded.state, tapped = excluded.tapped
+      """,
+      .id(charge.paymentID), .integer(charge.amount), .text(charge.state.rawValue), .text(tapped))
+  }
+}

@@ -1,0 +1,98 @@
+import KassaDomain
+import KassaStore
+
+extension KassaService {
+  /// Looks after attempts that a crash, a silent provider or an absent customer left open, as far as their time has
+  /// come. Returns how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
+  package func reconcilePayments() async throws -> Int {
+    let now = self.now
+    let due = try await store.read { try $0.payments.due(at: now, limit: Limits.sweepRowsMax) }
+    for payment in due {
+      let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
+      let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+      guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { continue }
+      try await look(after: payment, at: now)
+    }
+    return due.count
+  }
+
+  private func look(after payment: Payment, at now: Timestamp) async throws {
+    switch payment.state {
+    case .open, .unknown:
+      let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
+      guard let session = found else { return }
+      guard let attempt = session.attempt(payment.id) else {
+        _ = try await ask(payment) { await $0.query($1) }
+        return
+      }
+      switch attempt.phase {
+      case .starting: _ = try await ask(payment) { await $0.start($1) }
+      case .awaiting: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
+      case .settling: _ = try await ask(payment) { await $0.query($1) }
+      case .cancelling, .unresolved(.some): _ = try await ask(payment) { await $0.cancel($1) }
+      case .unresolved(nil):
+        let view = try await ask(payment) { await $0.query($1) }
+        if view.payment.state == .unknown, now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax) {
+          try await giveUp(view.session)
+        }
+      }
+    case .reversing:
+      let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
+      if let found { _ = try await reverse(CollectionView(session: found, payment: payment)) }
+    case .failed, .cancelled:
+      // A provider that denied is asked once more: money that moved all the same is found and given back.
+      try await verify(payment)
+    case .succeeded, .reversed:
+      try await store.write { transaction in
+        guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID) else { return }
+        stored.checkAt = nil
+        try transaction.payments.save(stored)
+      }
+    }
+  }
+
+  private func verify(_ payment: Payment) async throws {
+    guard let provider = providers[payment.method] else { return }
+    switch await provider.query(Charge(payment)) {
+    case .paid(let card): _ = try await apply(.paid(card), to: payment.id, of: payment.merchantID)
+    case .unknown: return
+    case .notPaid, .pending:
+      try await store.write { transaction in
+        guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID),
+          stored.state == payment.state
+        else { return }
+        stored.checkAt = nil
+        try transaction.payments.save(stored)
+      }
+    }
+  }
+
+  /// Frees the device after a day without an answer. The attempt stays UNKNOWN and is asked for on and on: money that
+  /// turns up is given back.
+  private func giveUp(_ session: Session) async throws {
+    let now = self.now
+    _ = try await writeSession { transaction in
+      guard var session = try transaction.sessions.find(session.id, of: session.merchantID) else {
+        throw ServiceFailure.notFound
+      }
+      _ = try apply(.giveUp, to: &session, origin: .system, at: now, in: transaction)
+      return session
+    }
+  }
+
+  /// Ends sessions whose time has come. Where an attempt is under way, its provider is asked first.
+  /// Returns how many it looked at.
+  package func expireSessions() async throws -> Int {
+    let now = self.now
+    let due = try await store.read { try $0.sessions.due(at: now, limit: Limits.sweepRowsMax) }
+    var ended = 0
+    for session in due {
+      if case .active(.some(let attempt)) = session.state, (attempt.phase.wantedEnding ?? .choice) >= .expired {
+        continue
+      }
+      _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
+      ended += 1
+    }
+    return ended
+  }
+}

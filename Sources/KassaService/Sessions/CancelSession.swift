@@ -1,0 +1,40 @@
+import KassaDomain
+import KassaStore
+
+extension KassaService {
+  /// Ends a session with a confirmed outcome (contract, section 6, "Cancel is confirmed"). Done again it changes nothing.
+  ///
+  /// Throws `sessionFinalized` when the money had already moved, `sessionOver` when it ended otherwise, and
+  /// `paymentOutcomeUnknown` when the provider does not know yet; Kassa then goes on asking, and the session ends as soon
+  /// as it is certain that no money moved.
+  package func cancelSession(_ id: SessionID, as actor: CollectingActor) async throws -> SessionView {
+    let session = try await endAttempt(id, .cancelled, as: actor)
+    switch session.state {
+    case .cancelled: return try await self.session(id, as: actor)
+    case .finalized: throw ServiceFailure.sessionFinalized
+    case .expired, .failed: throw ServiceFailure.sessionOver
+    case .created, .active: throw ServiceFailure.paymentOutcomeUnknown
+    }
+  }
+
+  /// Asks for an end: at once where no attempt is under way, else after the provider confirmed that no money moves.
+  /// Returns the session as it stands then.
+  func endAttempt(_ id: SessionID, _ ending: Session.Ending, as actor: CollectingActor) async throws -> Session {
+    let now = self.now
+    let session = try await writeSession { transaction in
+      var session = try visibleSession(id, to: actor, in: transaction)
+      _ = try apply(.end(ending), to: &session, origin: actor.origin, at: now, in: transaction)
+      if case .active(.some(let attempt)) = session.state,
+        var payment = try transaction.payments.find(attempt.payment, of: session.merchantID)
+      {
+        payment.checkAt = now.adding(seconds: Limits.providerCrashSeconds)
+        try transaction.payments.save(payment)
+      }
+      return session
+    }
+    guard case .active(.some(let attempt)) = session.state,
+      let payment = try await store.read({ try $0.payments.find(attempt.payment, of: session.merchantID) })
+    else { return session }
+    return try await ask(payment) { await $0.cancel($1) }.session
+  }
+}

@@ -1,0 +1,64 @@
+import KassaDomain
+import KassaStore
+
+/// A session with everything that happened to it.
+package struct SessionView: Sendable {
+  package let session: Session
+  /// Oldest first.
+  package let payments: [Payment]
+  /// In order. Empty where it was not asked for.
+  package let history: [LoggedEvent]
+}
+
+extension KassaService {
+  package func session(_ id: SessionID, as actor: CollectingActor) async throws -> SessionView {
+    try await store.read { transaction in
+      let session = try visibleSession(id, to: actor, in: transaction)
+      return SessionView(
+        session: session, payments: try transaction.payments.all(of: id, merchant: session.merchantID),
+        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: session.merchantID))
+    }
+  }
+
+  /// Without history.
+  package func sessions(
+    _ filter: SessionFilter, _ page: PageRequest, as principal: MerchantPrincipal
+  ) async throws -> Page<SessionView> {
+    try await store.read { transaction in
+      try transaction.sessions.page(of: principal.merchantID, filter, page).map { session in
+        SessionView(
+          session: session, payments: try transaction.payments.all(of: session.id, merchant: session.merchantID),
+          history: [])
+      }
+    }
+  }
+
+  /// The device's line: what waits to be collected, oldest first. Without history.
+  package func line(of principal: DevicePrincipal) async throws -> [SessionView] {
+    let (device, now) = (principal.device, self.now)
+    return try await store.read { transaction in
+      try transaction.sessions.line(of: device.id, merchant: device.merchantID, limit: Limits.lineSessionsMax)
+        .filter { $0.state.name == .active || now < $0.expiresAt }
+        .map { session in
+          SessionView(
+            session: session, payments: try transaction.payments.all(of: session.id, merchant: session.merchantID),
+            history: [])
+        }
+    }
+  }
+
+  /// Notes how far a session got to the clerk; only the first time counts.
+  package func note(_ step: DeliveryStep, of id: SessionID, as principal: DevicePrincipal) async throws {
+    let now = self.now
+    let actor = CollectingActor.device(principal)
+    let session = try await store.read { try visibleSession(id, to: actor, in: $0) }
+    let isNoted =
+      switch step {
+      case .pushed: session.delivery.pushedAt != nil
+      case .fetched: session.delivery.fetchedAt != nil
+      case .shown: session.delivery.shownAt != nil
+      }
+    if isNoted { return }
+    _ = try await store.write { try $0.sessions.note(step, of: id, merchant: session.merchantID, at: now) }
+  }
+}
