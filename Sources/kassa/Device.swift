@@ -64,7 +64,7 @@ struct DeviceCommand: AsyncParsableCommand {
       return phone
     }
     guard let data = FileManager.default.contents(atPath: stateFile),
-      case .object(let state)? = try? JSONParser.parse(Array(data)), let url = state.text("url"),
+      let state = jsonObject(of: Array(data)), let url = state.text("url"),
       let device = state.text("device_id"), let token = state.text("bearer_token")
     else { throw SettingsError("not paired yet (\(stateFile) is missing): give --code with an enrollment code") }
     return Phone(url: url, deviceID: device, token: token)

@@ -10,6 +10,15 @@ package struct WebhookSecret: Equatable, Sendable {
 
   package init(bytes: [UInt8]) { self.bytes = bytes }
 
+  /// Reads the form that `text` writes; `nil` for anything else.
+  package init?(text: String) {
+    guard text.hasPrefix("whsec_") else { return nil }
+    var urlForm = text.dropFirst("whsec_".count).replacing("+", with: "-").replacing("/", with: "_")
+    while urlForm.hasSuffix("=") { urlForm.removeLast() }
+    guard let bytes = decodedBase64URL(String(urlForm)) else { return nil }
+    self.init(bytes: bytes)
+  }
+
   /// `whsec_` and the bytes in base64: what a merchant puts into its receiver.
   package var text: String { "whsec_" + base64(bytes) }
 
@@ -27,3 +36,6 @@ func base64(_ bytes: [UInt8]) -> String {
   let text = base64URL(bytes).replacing("-", with: "+").replacing("_", with: "/")
   return text + String(repeating: "=", count: (4 - text.utf8.count % 4) % 4)
 }
+
+/// `bytes(base64URL:)` under a name that a member called `bytes` does not hide.
+private func decodedBase64URL(_ text: String) -> [UInt8]? { bytes(base64URL: text) }

@@ -40,7 +40,7 @@ struct KassaClient: Sendable {
     let response = try await HTTPClient.shared.execute(request, timeout: .seconds(Self.answerSeconds))
     let bytes = Array(try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView)
     guard !bytes.isEmpty else { return JSONObject() }
-    guard case .object(let object)? = try? JSONParser.parse(bytes) else {
+    guard let object = jsonObject(of: bytes) else {
       throw SettingsError("\(url)\(path) answered \(response.status.code) with no JSON: is this a Kassa server?")
     }
     guard (200..<300).contains(response.status.code) else {
@@ -65,7 +65,7 @@ struct KassaClient: Sendable {
     let response = try await HTTPClient.shared.execute(request, deadline: .distantFuture)
     guard response.status == .ok else {
       let bytes = Array(try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView)
-      let problem: JSONObject? = if case .object(let object)? = try? JSONParser.parse(bytes) { object } else { nil }
+      let problem = jsonObject(of: bytes)
       throw Refused(
         status: Int(response.status.code), code: problem?.text("code") ?? "", detail: problem?.text("detail") ?? "")
     }
@@ -87,7 +87,7 @@ struct KassaClient: Sendable {
       fields[String(parts[0])] = String(parts[1].drop { $0 == " " })
     }
     guard let name = fields["event"], let data = fields["data"],
-      case .object(let object)? = try? JSONParser.parse(Array(data.utf8))
+      let object = jsonObject(of: Array(data.utf8))
     else { return nil }
     return StreamEvent(id: fields["id"], name: name, data: object)
   }
@@ -110,6 +110,11 @@ extension JSONObject {
     guard case .array(let array) = self[name] else { return [] }
     return array.compactMap { if case .object(let object) = $0 { object } else { nil } }
   }
+}
+
+/// The JSON object that the bytes are, if they are one.
+func jsonObject(of bytes: [UInt8]) -> JSONObject? {
+  if case .object(let object)? = try? JSONParser.parse(bytes) { object } else { nil }
 }
 
 /// One JSON object as bytes.
