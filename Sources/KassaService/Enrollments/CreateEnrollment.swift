@@ -47,7 +47,7 @@ extension KassaService {
     var generator = SystemRandomNumberGenerator()
     let id = EnrollmentID(using: &generator)
     let longCode = EnrollmentCode(uuid: Identifier(using: &generator))
-    let symbols = (0..<EnrollmentCode.symbolsMax).map { _ in UInt8.random(in: 0..<32, using: &generator) }
+    let symbols = SecretText.randomBytes(EnrollmentCode.symbolsMax).map { $0 % 32 }
     let token = SecretText.linkToken()
     let (settings, secrets) = (self.settings, self.secrets)
 
