@@ -127,8 +127,8 @@ static void prepare_all(void) {
   count_code = prepared(
       "INSERT INTO live_codes (typed_symbols, live) VALUES (?, 1) ON CONFLICT DO UPDATE SET live = live + 1");
   insert_event = prepared(
-      "INSERT INTO events (merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      "INSERT INTO events (merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, "
+      "device_id, order_id, failure_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   release = prepared("RELEASE body");
   commit = prepared("COMMIT");
 }
@@ -211,7 +211,7 @@ static void log_event(const struct enrollment *made, int sequence, const char *t
   if (is_system) sqlite3_bind_null(insert_event, 7);
   else bind_bytes(insert_event, 7, key, ID);
   bind_text(insert_event, 8, "0f8fad5b-d9cb-469f-a165-70867728950e");
-  sqlite3_bind_null(insert_event, 9);
+  for (int i = 9; i <= 12; i++) sqlite3_bind_null(insert_event, i);
   done(insert_event);
 }
 
