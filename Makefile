@@ -44,7 +44,7 @@ golden: packages ## Rewrite the generated pages under docs/reference
 .PHONY: bench
 bench: build ## Measure against the engine's limit and nginx, as ratios in one run
 	@scripts/install-packages $(BENCH_PACKAGES)
-	bench/run
+	bench/run $(ARGUMENTS)
 
 .PHONY: packages
 packages:

@@ -34,14 +34,14 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     let (year, month, day) = civilDate(daysSinceEpoch: days)
     var result = [UInt8]()
     result.reserveCapacity(20)
-    func append(_ value: Int, digits: Int, then separator: Character?) {
+    func append(_ value: Int, digits: Int, then separator: Unicode.Scalar) {
       var divisor = 1
       for _ in 1..<digits { divisor *= 10 }
       while divisor > 0 {
         result.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: (value / divisor) % 10))
         divisor /= 10
       }
-      if let separator, let byte = separator.asciiValue { result.append(byte) }
+      result.append(UInt8(ascii: separator))
     }
     append(year, digits: 4, then: "-")
     append(month, digits: 2, then: "-")

@@ -25,6 +25,7 @@ final class GroupCommitWriter: Sendable {
     var isDraining = false
     var isClosed = false
     var whenIdle: [CheckedContinuation<Void, Never>] = []
+    var activity = StoreActivity()
   }
 
   private let queue: DatabaseQueue
@@ -48,6 +49,9 @@ final class GroupCommitWriter: Sendable {
           fail: { continuation.resume(throwing: $0) }))
     }
   }
+
+  /// What was committed so far. A body that threw is no write.
+  var activity: StoreActivity { state.withLock { $0.activity } }
 
   /// Refuses new bodies and returns when the accepted ones are answered.
   func close() async {
@@ -99,27 +103,33 @@ final class GroupCommitWriter: Sendable {
   }
 
   private func commit(_ batch: [Job]) {
-    let answers: [@Sendable () -> Void]
+    let committed: (answers: [@Sendable () -> Void], writes: Int64)
     do {
-      answers = try queue.inDatabase { try Self.run(batch, on: SQLiteConnection(database: $0)) }
+      committed = try queue.inDatabase { try Self.run(batch, on: SQLiteConnection(database: $0)) }
     } catch {
       for job in batch { job.fail(SQLiteErrors.mapped(error)) }
       return
     }
-    for answer in answers { answer() }
+    state.withLock { $0.activity.add(writes: committed.writes) }
+    for answer in committed.answers { answer() }
   }
 
-  /// Returns an answer for each job, to be given now that the commit stands. Throws when nothing of the batch was kept.
-  private static func run(_ batch: [Job], on connection: SQLiteConnection) throws -> [@Sendable () -> Void] {
+  /// Returns an answer for each job, to be given now that the commit stands, and how many bodies it keeps. Throws when
+  /// nothing of the batch was kept.
+  private static func run(
+    _ batch: [Job], on connection: SQLiteConnection
+  ) throws -> (answers: [@Sendable () -> Void], writes: Int64) {
     let transaction = SQLiteWriteTransaction(connection: connection)
     var answers: [@Sendable () -> Void] = []
     answers.reserveCapacity(batch.count)
+    var writes: Int64 = 0
     try connection.run("BEGIN IMMEDIATE")
     do {
       for job in batch {
         try connection.run("SAVEPOINT body")
         do {
           answers.append(try job.execute(transaction))
+          writes += 1
         } catch {
           // A full disk or an I/O error may have ended the whole transaction, and the earlier bodies with it.
           guard connection.database.isInsideTransaction else { throw error }
@@ -139,6 +149,6 @@ final class GroupCommitWriter: Sendable {
       guard case .unavailable(let detail) = SQLiteErrors.mapped(error) else { throw error }
       throw StoreError.indeterminate(detail)
     }
-    return answers
+    return (answers, writes)
   }
 }

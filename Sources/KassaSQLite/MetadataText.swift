@@ -13,9 +13,9 @@ enum MetadataText {
     return String(decoding: writer.bytes, as: UTF8.self)
   }
 
-  static func decoded(_ text: String) throws -> Metadata {
-    if text.utf8.count == 2 { return .empty }
-    guard case .object(let object) = try JSONParser.parse(Array(text.utf8)) else { throw damaged }
+  static func decoded(_ text: [UInt8]) throws -> Metadata {
+    if text.count == 2 { return .empty }
+    guard case .object(let object) = try JSONParser.parse(text) else { throw damaged }
     let members = try object.members.map { member in
       guard case .string(let value) = member.value else { throw damaged }
       return (key: member.name, value: value)

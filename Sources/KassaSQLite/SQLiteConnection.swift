@@ -116,6 +116,9 @@ struct SQLRow {
     return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
   }
 
+  /// A text as UTF-8, for what parses bytes.
+  func textBytes(_ column: Int32) -> [UInt8] { blob(column) }
+
   func optionalText(_ column: Int32) -> String? { isNull(column) ? nil : text(column) }
 
   func blob(_ column: Int32) -> [UInt8] {

@@ -129,6 +129,8 @@ package final class SQLiteStore: Store {
     }
   }
 
+  package var activity: StoreActivity { writer.activity }
+
   package func close() async {
     await writer.close()
     for reader in readers { try? reader.close() }

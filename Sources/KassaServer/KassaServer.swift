@@ -90,7 +90,8 @@ package enum KassaServer {
         playground: playground?.controls, sessionPushed: metrics.sessionPushed(afterMilliseconds:),
         metrics: {
           metrics.rendered(
-            security: try? await service.codeSecurity(), pendingCallbacks: try? await service.pendingCallbacks())
+            store: service.storeActivity, security: try? await service.codeSecurity(),
+            pendingCallbacks: try? await service.pendingCallbacks())
         }))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(

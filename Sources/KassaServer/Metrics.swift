@@ -2,6 +2,7 @@ import KassaAPI
 import KassaDelivery
 import KassaDomain
 import KassaService
+import KassaStore
 import Synchronization
 
 /// The figures of this server, for Prometheus' text format (version 0.0.4).
@@ -90,7 +91,7 @@ package final class Metrics: Sendable {
   }
 
   /// All figures as text. `security` and `pendingCallbacks` are left out when the store cannot tell.
-  func rendered(security: CodeSecurityReport?, pendingCallbacks: Int64?) -> String {
+  func rendered(store: StoreActivity, security: CodeSecurityReport?, pendingCallbacks: Int64?) -> String {
     let state = self.state.withLock { $0 }
     var text = ""
     func family(_ name: String, _ type: String, _ help: String) {
@@ -124,6 +125,10 @@ package final class Metrics: Sendable {
     text += Self.callbackFigures(state, pending: pendingCallbacks) { name, type, help in
       "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
     }
+    family("kassa_store_writes_total", "counter", "Writes made durable.")
+    text += "kassa_store_writes_total \(store.writes)\n"
+    family("kassa_store_commits_total", "counter", "Transactions that made them durable: writes share them.")
+    text += "kassa_store_commits_total \(store.commits)\n"
     if let security {
       family("kassa_enrollment_codes_live", "gauge", "Typed codes that can be redeemed now.")
       text += "kassa_enrollment_codes_live \(security.security.liveTotal)\n"

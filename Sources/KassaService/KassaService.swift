@@ -47,6 +47,8 @@ package struct KassaService: Sendable {
 
   /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
   package func checkReadiness() async throws { try await store.checkWritable() }
+
+  package var storeActivity: StoreActivity { store.activity }
 }
 
 /// What an operator may set.

@@ -19,6 +19,9 @@ package protocol Store: Sendable {
   /// What the operator wants to know about the engine, one line a fact.
   func diagnose() async throws -> [StoreFinding]
 
+  /// What this process made durable since it opened the store.
+  var activity: StoreActivity { get }
+
   /// Ends all use. Writes already accepted finish first; later calls throw `StoreError.unavailable`.
   func close() async
 }
@@ -34,6 +37,21 @@ package struct StoreFinding: Equatable, Sendable {
     self.name = name
     self.value = value
     self.isSound = isSound
+  }
+}
+
+/// Counts from `Store.activity`. Writes that commit together share one wait for the disk.
+package struct StoreActivity: Equatable, Sendable {
+  package private(set) var writes: Int64 = 0
+  package private(set) var commits: Int64 = 0
+
+  package init() {}
+
+  /// Counts one commit that made this many writes durable; with none there was nothing to commit.
+  package mutating func add(writes count: Int64) {
+    guard count > 0 else { return }
+    writes += count
+    commits += 1
   }
 }
 

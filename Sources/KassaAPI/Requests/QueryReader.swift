@@ -141,7 +141,7 @@ enum PageCursor {
 
   static func position(_ text: String) -> PagePosition? {
     guard text.utf8.count == 32, let bytes = bytes(base64URL: text), bytes.count == 24,
-      let id = SubjectID(bytes: bytes.dropFirst(8))
+      let id = SubjectID(bytes: Array(bytes.dropFirst(8)))
     else { return nil }
     let time = bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     return PagePosition(createdAt: Timestamp(millisecondsSinceEpoch: Int64(bitPattern: time)), id: id)

@@ -125,7 +125,7 @@ struct SQLiteDevices: DeviceTable {
     }
     return Device(
       id: try row.id(0), merchantID: try row.id(1), enrollmentID: try row.id(2), hardwareID: row.text(3),
-      platform: platform, name: row.optionalText(5), metadata: try MetadataText.decoded(row.text(6)),
+      platform: platform, name: row.optionalText(5), metadata: try MetadataText.decoded(row.textBytes(6)),
       locationID: try row.optionalID(7), createdAt: row.time(8), lastSeenAt: row.optionalTime(9),
       keyThumbprint: row.optionalBlob(10), version: row.integer(11))
   }

@@ -136,7 +136,7 @@ struct SQLiteEnrollments: EnrollmentTable {
     }
     return Enrollment(
       restoring: try row.id(0), merchantID: try row.id(1), locationID: try row.id(2),
-      metadata: try MetadataText.decoded(row.text(3)), createdAt: row.time(4), expiresAt: row.time(5), state: state,
-      version: row.integer(7))
+      metadata: try MetadataText.decoded(row.textBytes(3)), createdAt: row.time(4), expiresAt: row.time(5),
+      state: state, version: row.integer(7))
   }
 }

@@ -47,9 +47,10 @@ extension KassaService {
     var generator = SystemRandomNumberGenerator()
     let id = EnrollmentID(using: &generator)
     let longCode = EnrollmentCode(uuid: Identifier(using: &generator))
-    let symbols = (0..<EnrollmentCode.symbolsMax).map { _ in UInt8.random(in: 0..<32, using: &generator) }
+    let symbols = SecretText.randomBytes(EnrollmentCode.symbolsMax).map { $0 % 32 }
     let token = SecretText.linkToken()
     let (settings, secrets) = (self.settings, self.secrets)
+    let tokenHash = secrets.lookUpHash(token, .enrollmentToken)
 
     return try await writeOnce(once, for: merchant, at: now) { transaction in
       let location = try enrollmentLocation(input.locationID, of: merchant, in: transaction)
@@ -66,7 +67,7 @@ extension KassaService {
         expiresAt: now.adding(milliseconds: input.lifeMilliseconds),
         code: SealedCode(
           codeHash: secrets.lookUpHash(code.text, .enrollmentCode),
-          tokenHash: secrets.lookUpHash(token, .enrollmentToken),
+          tokenHash: tokenHash,
           sealed: try secrets.sealed(Array("\(code.text) \(token)".utf8), .enrollmentCode, owner: id.bytes),
           typedSymbols: code.typedSymbols))
       try transaction.enrollments.insert(enrollment)
@@ -108,11 +109,11 @@ extension KassaService {
       return ReadableEnrollment(enrollment: enrollment, status: status, code: nil, url: nil)
     }
     let opened = try secrets.opened(code.sealed, .enrollmentCode, owner: enrollment.id.bytes)
-    let parts = String(decoding: opened, as: UTF8.self).split(separator: " ")
+    let parts = opened.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
     guard parts.count == 2 else {
       throw StoreError.unusable(OperatorDetail("a sealed code has not the parts it was sealed with"))
     }
     return ReadableEnrollment(
-      enrollment: enrollment, status: status, code: String(parts[0]), url: enrollmentURL(token: String(parts[1])))
+      enrollment: enrollment, status: status, code: parts[0], url: enrollmentURL(token: parts[1]))
   }
 }

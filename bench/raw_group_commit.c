@@ -1,0 +1,304 @@
+/* What SQLite itself can do with Kassa's statements: the limit that `bench/run` holds the program against.
+ *
+ * Runs, on a database that Kassa made, the statements of one created enrollment (SQLiteEnrollments.insert, Listings.add,
+ * SQLiteEvents.append and what CreateEnrollment reads first) on one prepared statement each, many enrollments in one
+ * transaction. No HTTP, no threads, no cryptography: hashes and sealed codes are random bytes of the right length.
+ *
+ *   raw_group_commit run DATABASE BATCH COUNT SECONDS    durable; stops after COUNT rows or SECONDS; prints JSON
+ *   raw_group_commit fill DATABASE FROM COUNT START_MS   rows FROM to FROM + COUNT as CONSUMED or EXPIRED, not synced
+ *
+ * Keep the SQL below the same as in Sources/KassaSQLite: `bench/run` compares the rows that both left.
+ */
+#include <sqlite3.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { ID = 16, HASH = 32, LOCATIONS_MAX = 64, REGISTERS = 20, STORES = 100, STEP_MS = 2000, LIFE_MS = 7200000 };
+enum { KIND_ALL = 0, KIND_UNCONSUMED = 1 };
+
+static sqlite3 *db;
+
+static void fail(const char *what) {
+  fprintf(stderr, "raw_group_commit: %s: %s\n", what, db ? sqlite3_errmsg(db) : "no database");
+  exit(1);
+}
+
+static void check(int ok, const char *what) {
+  if (!ok) fail(what);
+}
+
+static void script(const char *sql) { check(sqlite3_exec(db, sql, 0, 0, 0) == SQLITE_OK, sql); }
+
+static sqlite3_stmt *prepared(const char *sql) {
+  sqlite3_stmt *statement;
+  check(sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, 0) == SQLITE_OK, sql);
+  return statement;
+}
+
+/* Ends a statement that has its rows behind it. */
+static void done(sqlite3_stmt *statement) {
+  int code;
+  while ((code = sqlite3_step(statement)) == SQLITE_ROW) {}
+  check(code == SQLITE_DONE, sqlite3_sql(statement));
+  sqlite3_reset(statement);
+}
+
+static void bind_bytes(sqlite3_stmt *statement, int index, const void *bytes, int count) {
+  /* zeroblob as in Kassa: a null pointer would bind NULL */
+  if (count == 0) sqlite3_bind_zeroblob(statement, index, 0);
+  else sqlite3_bind_blob(statement, index, bytes, count, SQLITE_STATIC);
+}
+
+static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
+  sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+}
+
+static int64_t wall_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static double seconds_since(struct timespec start) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) / 1e9;
+}
+
+/* splitmix64: fast, and good enough for keys that only have to be spread. */
+static uint64_t random_state;
+static uint64_t random_word(void) {
+  uint64_t word = (random_state += 0x9e3779b97f4a7c15u);
+  word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9u;
+  word = (word ^ (word >> 27)) * 0x94d049bb133111ebu;
+  return word ^ (word >> 31);
+}
+
+static void random_bytes(uint8_t *bytes, int count) {
+  for (int i = 0; i < count; i += 8) {
+    uint64_t word = random_word();
+    memcpy(bytes + i, &word, (size_t)(count - i < 8 ? count - i : 8));
+  }
+}
+
+static void random_id(uint8_t *id) {
+  random_bytes(id, ID);
+  id[6] = (uint8_t)((id[6] & 0x0f) | 0x40);
+  id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+}
+
+static uint8_t merchant[ID], key[ID], locations[LOCATIONS_MAX][ID];
+static int location_count;
+
+static void read_ids(void) {
+  sqlite3_stmt *keys = prepared("SELECT merchant_id, id FROM api_keys LIMIT 1");
+  check(sqlite3_step(keys) == SQLITE_ROW, "there is no API key");
+  memcpy(merchant, sqlite3_column_blob(keys, 0), ID);
+  memcpy(key, sqlite3_column_blob(keys, 1), ID);
+  sqlite3_finalize(keys);
+  sqlite3_stmt *places = prepared("SELECT id FROM locations");
+  while (sqlite3_step(places) == SQLITE_ROW && location_count < LOCATIONS_MAX)
+    memcpy(locations[location_count++], sqlite3_column_blob(places, 0), ID);
+  sqlite3_finalize(places);
+  check(location_count > 0, "there is no location");
+}
+
+static sqlite3_stmt *begin, *savepoint, *find_location, *live_codes, *insert_enrollment, *count_scope, *insert_listing,
+    *count_code, *insert_event, *release, *commit;
+
+static void prepare_all(void) {
+  begin = prepared("BEGIN IMMEDIATE");
+  savepoint = prepared("SAVEPOINT body");
+  find_location = prepared(
+      "SELECT id, merchant_id, name, street_address, street_address2, postal_code, city, country, created_at, "
+      "updated_at, version FROM locations WHERE merchant_id = ? AND id = ?");
+  live_codes = prepared("SELECT typed_symbols, live FROM live_codes WHERE live > 0");
+  insert_enrollment = prepared(
+      "INSERT INTO enrollments (id, merchant_id, location_id, metadata, created_at, expires_at, status, version, "
+      "device_id, typed_symbols, code_hash, token_hash, sealed_code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+      "RETURNING row_id");
+  count_scope = prepared(
+      "INSERT INTO listing_scopes (merchant_id, kind, location_id, label, total) VALUES (?, ?, ?, ?, 1) "
+      "ON CONFLICT (merchant_id, kind, location_id, label) DO UPDATE SET total = total + 1 RETURNING scope_id");
+  insert_listing = prepared("INSERT INTO listings (scope_id, created_at, id, row_id) VALUES (?, ?, ?, ?)");
+  count_code = prepared(
+      "INSERT INTO live_codes (typed_symbols, live) VALUES (?, 1) ON CONFLICT DO UPDATE SET live = live + 1");
+  insert_event = prepared(
+      "INSERT INTO events (merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, "
+      "device_id, order_id, failure_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  release = prepared("RELEASE body");
+  commit = prepared("COMMIT");
+}
+
+struct enrollment {
+  uint8_t id[ID], location[ID];
+  char metadata[64], labels[3][32];
+  int64_t created_at, row_id;
+};
+
+static void make(struct enrollment *made, int64_t created_at) {
+  int reg = 1 + (int)(random_word() % REGISTERS), store = 1 + (int)(random_word() % STORES);
+  random_id(made->id);
+  memcpy(made->location, locations[random_word() % (uint64_t)location_count], ID);
+  snprintf(made->metadata, sizeof made->metadata, "{\"register\":\"%d\",\"store_id\":\"%d\"}", reg, store);
+  made->labels[0][0] = 0;
+  snprintf(made->labels[1], sizeof made->labels[1], "register:%d", reg);
+  snprintf(made->labels[2], sizeof made->labels[2], "store_id:%d", store);
+  made->created_at = created_at;
+}
+
+static void insert(struct enrollment *made, const char *status, int version, int typed_symbols) {
+  uint8_t device[ID], code_hash[HASH], token_hash[HASH], sealed[128];
+  int is_pending = strcmp(status, "PENDING") == 0, is_consumed = strcmp(status, "CONSUMED") == 0;
+  bind_bytes(insert_enrollment, 1, made->id, ID);
+  bind_bytes(insert_enrollment, 2, merchant, ID);
+  bind_bytes(insert_enrollment, 3, made->location, ID);
+  bind_text(insert_enrollment, 4, made->metadata);
+  sqlite3_bind_int64(insert_enrollment, 5, made->created_at);
+  sqlite3_bind_int64(insert_enrollment, 6, made->created_at + LIFE_MS);
+  bind_text(insert_enrollment, 7, status);
+  sqlite3_bind_int64(insert_enrollment, 8, version);
+  sqlite3_bind_null(insert_enrollment, 9);
+  sqlite3_bind_int64(insert_enrollment, 10, typed_symbols);
+  for (int i = 11; i <= 13; i++) sqlite3_bind_null(insert_enrollment, i);
+  if (is_consumed) {
+    random_id(device);
+    bind_bytes(insert_enrollment, 9, device, ID);
+  }
+  if (is_pending) {
+    random_bytes(code_hash, HASH);
+    random_bytes(token_hash, HASH);
+    int sealed_bytes = 12 + (typed_symbols + 1) + 1 + 22 + 16; /* nonce, code, space, token, tag */
+    random_bytes(sealed, sealed_bytes);
+    bind_bytes(insert_enrollment, 11, code_hash, HASH);
+    bind_bytes(insert_enrollment, 12, token_hash, HASH);
+    bind_bytes(insert_enrollment, 13, sealed, sealed_bytes);
+  }
+  check(sqlite3_step(insert_enrollment) == SQLITE_ROW, "insert enrollment");
+  made->row_id = sqlite3_column_int64(insert_enrollment, 0);
+  done(insert_enrollment);
+}
+
+static void list(const struct enrollment *made, int kind) {
+  for (int label = 0; label < 3; label++) {
+    for (int with_location = 0; with_location < 2; with_location++) {
+      bind_bytes(count_scope, 1, merchant, ID);
+      sqlite3_bind_int64(count_scope, 2, kind);
+      bind_bytes(count_scope, 3, made->location, with_location ? ID : 0);
+      bind_text(count_scope, 4, made->labels[label]);
+      check(sqlite3_step(count_scope) == SQLITE_ROW, "count scope");
+      int64_t scope = sqlite3_column_int64(count_scope, 0);
+      done(count_scope);
+      sqlite3_bind_int64(insert_listing, 1, scope);
+      sqlite3_bind_int64(insert_listing, 2, made->created_at);
+      bind_bytes(insert_listing, 3, made->id, ID);
+      sqlite3_bind_int64(insert_listing, 4, made->row_id);
+      done(insert_listing);
+    }
+  }
+}
+
+static void log_event(const struct enrollment *made, int sequence, const char *type, int is_system) {
+  bind_bytes(insert_event, 1, merchant, ID);
+  bind_bytes(insert_event, 2, made->id, ID);
+  sqlite3_bind_int64(insert_event, 3, sequence);
+  bind_text(insert_event, 4, type);
+  sqlite3_bind_int64(insert_event, 5, made->created_at);
+  bind_text(insert_event, 6, is_system ? "system" : "api_key");
+  if (is_system) sqlite3_bind_null(insert_event, 7);
+  else bind_bytes(insert_event, 7, key, ID);
+  bind_text(insert_event, 8, "0f8fad5b-d9cb-469f-a165-70867728950e");
+  for (int i = 9; i <= 12; i++) sqlite3_bind_null(insert_event, i);
+  done(insert_event);
+}
+
+/* Reads the live codes and returns the symbols of the next one, as CodeSecurity does with 10,000 attempts a day. */
+static int symbols_for_next_code(void) {
+  int64_t live = 0;
+  while (sqlite3_step(live_codes) == SQLITE_ROW) live += sqlite3_column_int64(live_codes, 1);
+  sqlite3_reset(live_codes);
+  int symbols = 8;
+  while ((live + 1) * 10000 > (int64_t)1 << (5 * symbols - 20)) symbols++;
+  return symbols;
+}
+
+static void create_one(void) {
+  struct enrollment made;
+  make(&made, wall_ms());
+  done(savepoint);
+  bind_bytes(find_location, 1, merchant, ID);
+  bind_bytes(find_location, 2, made.location, ID);
+  check(sqlite3_step(find_location) == SQLITE_ROW, "find location");
+  for (int column = 0; column < 8; column++) sqlite3_column_bytes(find_location, column);
+  done(find_location);
+  int symbols = symbols_for_next_code();
+  insert(&made, "PENDING", 1, symbols);
+  list(&made, KIND_ALL);
+  list(&made, KIND_UNCONSUMED);
+  sqlite3_bind_int64(count_code, 1, symbols);
+  done(count_code);
+  log_event(&made, 1, "enrollment.created", 0);
+  done(release);
+}
+
+static int run(int64_t batch, int64_t count, double seconds) {
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;"
+         "PRAGMA foreign_keys = ON");
+  prepare_all();
+  struct timespec start;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  int64_t written = 0, commits = 0;
+  while (written < count && seconds_since(start) < seconds) {
+    done(begin);
+    for (int64_t i = 0; i < batch && written < count; i++, written++) create_one();
+    done(commit);
+    commits++;
+  }
+  double took = seconds_since(start);
+  printf("{\"writes\": %lld, \"commits\": %lld, \"seconds\": %.6f}\n", (long long)written, (long long)commits, took);
+  return 0;
+}
+
+/* The rows as they are after their lives: redeemed (and no longer in the list of the unconsumed) or expired. */
+static int fill(int64_t from, int64_t count, int64_t start_ms) {
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON; PRAGMA cache_size = -524288");
+  prepare_all();
+  done(begin);
+  for (int64_t i = from; i < from + count; i++) {
+    struct enrollment made;
+    int is_consumed = random_word() % 10 < 6;
+    make(&made, start_ms + i * STEP_MS);
+    insert(&made, is_consumed ? "CONSUMED" : "EXPIRED", 2, 10);
+    list(&made, KIND_ALL);
+    if (!is_consumed) list(&made, KIND_UNCONSUMED);
+    log_event(&made, 1, "enrollment.created", 0);
+    log_event(&made, 2, is_consumed ? "enrollment.consumed" : "enrollment.expired", !is_consumed);
+    if (i % 10000 == 9999) {
+      done(commit);
+      done(begin);
+    }
+  }
+  done(commit);
+  script("PRAGMA wal_checkpoint(TRUNCATE)");
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  int is_run = argc == 6 && strcmp(argv[1], "run") == 0, is_fill = argc == 6 && strcmp(argv[1], "fill") == 0;
+  if (!is_run && !is_fill) {
+    fprintf(stderr, "usage: raw_group_commit run DATABASE BATCH COUNT SECONDS | fill DATABASE FROM COUNT START_MS\n");
+    return 2;
+  }
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+  check(sqlite3_open_v2(argv[2], &db, flags, 0) == SQLITE_OK, argv[2]);
+  sqlite3_busy_timeout(db, 5000);
+  random_state = (uint64_t)wall_ms() ^ (is_fill ? (uint64_t)atoll(argv[3]) << 32 : 0);
+  read_ids();
+  int64_t third = atoll(argv[3]), fourth = atoll(argv[4]);
+  int code = is_run ? run(third, fourth, atof(argv[5])) : fill(third, fourth, atoll(argv[5]));
+  check(sqlite3_close_v2(db) == SQLITE_OK, "close");
+  return code;
+}
