@@ -17,32 +17,22 @@ extension KassaService {
   }
 
   private func look(after payment: Payment, at now: Timestamp) async throws {
-    switch payment.state {
-    case .open, .unknown:
-      let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
-      guard let session = found else { return }
-      guard let attempt = session.attempt(payment.id) else {
-        _ = try await ask(payment) { await $0.query($1) }
-        return
+    let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
+    guard let session = found else { return }
+    switch payment.care(in: session) {
+    case .start: _ = try await ask(payment) { await $0.start($1) }
+    case .timeOut: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
+    case .query:
+      let view = try await ask(payment) { await $0.query($1) }
+      if case .unresolved = view.session.attempt(payment.id)?.phase,
+        now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax)
+      {
+        try await giveUp(view.session)
       }
-      switch attempt.phase {
-      case .starting: _ = try await ask(payment) { await $0.start($1) }
-      case .awaiting: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
-      case .settling: _ = try await ask(payment) { await $0.query($1) }
-      case .cancelling, .unresolved(.some): _ = try await ask(payment) { await $0.cancel($1) }
-      case .unresolved(nil):
-        let view = try await ask(payment) { await $0.query($1) }
-        if view.payment.state == .unknown, now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax) {
-          try await giveUp(view.session)
-        }
-      }
-    case .reversing:
-      let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
-      if let found { _ = try await reverse(CollectionView(session: found, payment: payment)) }
-    case .failed, .cancelled:
-      // A provider that denied is asked once more: money that moved all the same is found and given back.
-      try await verify(payment)
-    case .succeeded, .reversed:
+    case .cancel: _ = try await ask(payment) { await $0.cancel($1) }
+    case .reverse: _ = try await reverse(CollectionView(session: session, payment: payment))
+    case .verify: try await verify(payment)
+    case .none:
       try await store.write { transaction in
         guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID) else { return }
         stored.checkAt = nil
