@@ -76,6 +76,11 @@ let package = Package(
         "KassaDomain", "KassaSQLite", "KassaServer", "KassaService", "KassaStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
+    .testTarget(
+      name: "KassaSessionTests",
+      dependencies: [
+        "KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
+      ], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

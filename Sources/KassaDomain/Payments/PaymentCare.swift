@@ -21,7 +21,8 @@ extension Payment {
   package func care(in session: Session) -> Care {
     switch state {
     case .open, .unknown:
-      guard let attempt = session.attempt(id) else { return .query }
+      // The session was given up: nobody wants this money any more.
+      guard let attempt = session.attempt(id) else { return .cancel }
       switch attempt.phase {
       case .starting: return .start
       case .awaiting: return .timeOut

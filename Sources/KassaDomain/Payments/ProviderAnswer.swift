@@ -55,7 +55,7 @@ extension Payment {
       }
     let change = try session.apply(command)
     return Heard(
-      change: change, nextLook: note(answer, wanted: attempt?.phase.wantedEnding, mustReverse: change.mustReverse))
+      change: change, nextLook: note(answer, during: attempt, mustReverse: change.mustReverse))
   }
 
   /// The provider gave the money back for certain. Returns the event that tells of it; `nil` the second time.
@@ -66,7 +66,7 @@ extension Payment {
   }
 
   private mutating func note(
-    _ answer: ProviderAnswer, wanted ending: Session.Ending?, mustReverse: Bool
+    _ answer: ProviderAnswer, during attempt: Session.Attempt?, mustReverse: Bool
   ) -> NextLook? {
     switch (state, answer) {
     case (.succeeded, _), (.reversing, _), (.reversed, _): return nil
@@ -77,14 +77,14 @@ extension Payment {
       return mustReverse ? .untilReversed : .never
     case (.failed, _), (.cancelled, _): return nil
     case (.open, .notPaid(let reason)), (.unknown, .notPaid(let reason)):
-      switch ending {
+      switch attempt?.phase.wantedEnding {
       case .choice, .expired, .cancelled: state = .cancelled
       case .timedOut: (state, failureReason) = (.failed, .timedOut)
       case nil: (state, failureReason) = (.failed, reason)
       }
       return .toVerifyDenial
     case (.open, .pending), (.unknown, .pending):
-      guard ending == nil else { return nil }
+      guard let attempt, attempt.phase.wantedEnding == nil else { return nil }
       state = .open
       return .whenNobodyPaid
     case (.open, .unknown), (.unknown, .unknown):
