@@ -22,14 +22,8 @@ extension KassaService {
     switch payment.care(in: session) {
     case .start: _ = try await ask(payment) { await $0.start($1) }
     case .timeOut: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
-    case .query:
-      let view = try await ask(payment) { await $0.query($1) }
-      if case .unresolved = view.session.attempt(payment.id)?.phase,
-        now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax)
-      {
-        try await giveUp(view.session)
-      }
-    case .cancel: _ = try await ask(payment) { await $0.cancel($1) }
+    case .query: try await giveUp(ask(payment) { await $0.query($1) }, at: now)
+    case .cancel: try await giveUp(ask(payment) { await $0.cancel($1) }, at: now)
     case .reverse: _ = try await reverse(CollectionView(session: session, payment: payment))
     case .verify: try await verify(payment)
     case .none:
@@ -59,13 +53,17 @@ extension KassaService {
 
   /// Frees the device after a day without an answer. The attempt stays UNKNOWN and is asked for on and on: money that
   /// turns up is given back.
-  private func giveUp(_ session: Session) async throws {
-    let now = self.now
+  private func giveUp(_ view: CollectionView, at now: Timestamp) async throws {
+    guard case .unresolved = view.session.attempt(view.payment.id)?.phase,
+      now >= view.payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax)
+    else { return }
     _ = try await writeSession { transaction in
-      guard var session = try transaction.sessions.find(session.id, of: session.merchantID) else {
+      guard var session = try transaction.sessions.find(view.session.id, of: view.session.merchantID) else {
         throw ServiceFailure.notFound
       }
-      _ = try apply(.giveUp, to: &session, origin: .system, at: now, in: transaction)
+      if session.attempt(view.payment.id) != nil {
+        _ = try apply(.giveUp, to: &session, origin: .system, at: now, in: transaction)
+      }
       return session
     }
   }
