@@ -11,7 +11,7 @@ extension Payment {
     case cancel
     /// The money is given back.
     case reverse
-    /// A provider that denied is asked once more: money that moved all the same is found and given back.
+    /// A provider that denied is asked to end it once more: money that moved all the same is found and given back.
     case verify
     /// There is nothing left to look after.
     case none

@@ -35,12 +35,14 @@ extension KassaService {
     }
   }
 
+  /// Asks by ending it once more, not by looking only: a start that was still on its way when the provider denied finds
+  /// the charge ended, instead of a reader that waits for a card nobody asked for.
   private func verify(_ payment: Payment) async throws {
     guard let provider = providers[payment.method] else { return }
-    switch await provider.query(Charge(payment)) {
+    switch await provider.cancel(Charge(payment)) {
     case .paid(let card): _ = try await apply(.paid(card), to: payment.id, of: payment.merchantID)
-    case .unknown: return
-    case .notPaid, .pending:
+    case .unknown, .pending: return
+    case .notPaid:
       try await store.write { transaction in
         guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID),
           stored.state == payment.state
