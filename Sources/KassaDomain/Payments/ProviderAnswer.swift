@@ -45,6 +45,11 @@ extension Payment {
   package mutating func hear(
     _ answer: ProviderAnswer, in session: inout Session, order: OrderID
   ) throws(Refusal) -> Heard {
+    // Money that was decided on stays decided: an answer told again must not pay for a session what is on its way back.
+    switch state {
+    case .succeeded, .reversing, .reversed: return Heard(change: Session.Change())
+    case .open, .unknown, .failed, .cancelled: break
+    }
     let attempt = session.attempt(id)
     let command: Session.Command =
       switch answer {
