@@ -225,6 +225,12 @@ package struct Session: Equatable, Sendable {
     self.delivery = delivery
   }
 
+  /// The attempt under way, if it is this payment's.
+  package func attempt(_ payment: PaymentID) -> Attempt? {
+    guard case .active(.some(let attempt)) = state, attempt.payment == payment else { return nil }
+    return attempt
+  }
+
   /// Applies `command`. Throws, and changes nothing, where there is no such edge.
   package mutating func apply(_ command: Command) throws(Refusal) -> Change {
     switch state {

@@ -18,17 +18,10 @@ extension KassaService {
       guard var payment = try transaction.payments.find(id, of: merchant),
         var session = try transaction.sessions.find(payment.sessionID, of: merchant)
       else { throw ServiceFailure.notFound }
-      let wantedEnding = session.attempt(id)?.phase.wantedEnding
-      let command: Session.Command =
-        switch answer {
-        case .paid: .paid(payment: id, order: order)
-        case .notPaid(let reason): .notPaid(payment: id, reason)
-        case .pending: .pending(payment: id)
-        case .unknown: .unknown(payment: id)
-        }
-      let change = try apply(command, to: &session, origin: .system, at: now, in: transaction)
-      let before = payment
-      payment.note(answer, wantedEnding: wantedEnding, mustReverse: change.mustReverse, at: now)
+      let (version, before) = (session.version, payment)
+      let heard = try payment.hear(answer, in: &session, order: order)
+      try save(heard.change, of: session, expecting: version, origin: .system, at: now, in: transaction)
+      if let look = heard.nextLook { payment.checkAt = payment.time(of: look, after: now) }
       if payment != before { try transaction.payments.save(payment) }
       let hasNewOutcome = payment.state != before.state && payment.state != .open
       return AppliedAnswer(session: session, payment: payment, hasNewOutcome: hasNewOutcome)
@@ -47,14 +40,12 @@ extension KassaService {
     let now = self.now
     return try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),
-        var session = try transaction.sessions.find(payment.sessionID, of: payment.merchantID),
-        payment.state == .reversing
+        var session = try transaction.sessions.find(payment.sessionID, of: payment.merchantID)
       else { return view }
-      payment.state = .reversed
+      let version = session.version
+      guard let event = payment.noteReversed(in: &session) else { return view }
       payment.checkAt = nil
       try transaction.payments.save(payment)
-      let version = session.version
-      let event = session.noteLateMoney()
       guard try transaction.sessions.save(session, expecting: version) else { throw ServiceFailure.changedMeanwhile }
       try record(event, of: session, origin: .system, at: now, in: transaction)
       return CollectionView(session: session, payment: payment)
@@ -70,32 +61,14 @@ private struct AppliedAnswer: Sendable, SessionHolder {
 }
 
 extension Payment {
-  /// What an answer makes of the attempt. States that are certain never change, but to give late money back.
-  fileprivate mutating func note(
-    _ answer: ProviderAnswer, wantedEnding: Session.Ending?, mustReverse: Bool, at now: Timestamp
-  ) {
-    switch (state, answer) {
-    case (.succeeded, _), (.reversing, _), (.reversed, _): return
-    case (_, .paid(let card)):
-      self.card = card
-      failureReason = nil
-      state = mustReverse ? .reversing : .succeeded
-      checkAt = mustReverse ? now.adding(seconds: Limits.outcomeCheckSecondsMin) : nil
-    case (.failed, _), (.cancelled, _): return
-    case (.open, .notPaid(let reason)), (.unknown, .notPaid(let reason)):
-      switch wantedEnding {
-      case .choice, .expired, .cancelled: state = .cancelled
-      case .timedOut: (state, failureReason) = (.failed, .timedOut)
-      case nil: (state, failureReason) = (.failed, reason)
-      }
-      checkAt = now.adding(seconds: Limits.denialVerificationSeconds)
-    case (.open, .pending), (.unknown, .pending):
-      guard wantedEnding == nil else { return }
-      state = .open
-      checkAt = createdAt.adding(seconds: Limits.primedSecondsMax)
-    case (.open, .unknown), (.unknown, .unknown):
-      state = .unknown
-      checkAt = now.adding(seconds: Limits.outcomeCheckPauseSeconds(after: checks))
+  /// When that look is due.
+  fileprivate func time(of look: NextLook, after now: Timestamp) -> Timestamp? {
+    switch look {
+    case .never: nil
+    case .whenNobodyPaid: createdAt.adding(seconds: Limits.primedSecondsMax)
+    case .whileUnknown: now.adding(seconds: Limits.outcomeCheckPauseSeconds(after: checks))
+    case .toVerifyDenial: now.adding(seconds: Limits.denialVerificationSeconds)
+    case .untilReversed: now.adding(seconds: Limits.outcomeCheckSecondsMin)
     }
   }
 }

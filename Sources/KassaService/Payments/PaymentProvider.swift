@@ -16,18 +16,6 @@ package struct Charge: Sendable {
   }
 }
 
-/// What a provider knows of a charge. Three classes, never two: yes, no, and not known.
-package enum ProviderAnswer: Equatable, Sendable {
-  /// Money moved. Certain.
-  case paid(CardSummary?)
-  /// No money moved, and none ever will for this charge. Certain.
-  case notPaid(PaymentFailureReason)
-  /// The customer may still pay.
-  case pending
-  /// No answer, or one that leaves it open; the words are for the operator. Never folded into no.
-  case unknown(String)
-}
-
 package enum RefundAnswer: Equatable, Sendable {
   /// The whole amount goes back, or had gone back before.
   case refunded

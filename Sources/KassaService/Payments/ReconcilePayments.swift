@@ -17,28 +17,16 @@ extension KassaService {
   }
 
   private func look(after payment: Payment, at now: Timestamp) async throws {
-    switch payment.state {
-    case .open, .unknown:
-      let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
-      guard let session = found else { return }
-      guard let attempt = session.attempt(payment.id) else {
-        _ = try await ask(payment) { await $0.query($1) }
-        return
-      }
-      switch attempt.phase {
-      case .starting: _ = try await ask(payment) { await $0.start($1) }
-      case .awaiting: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
-      case .settling: _ = try await ask(payment) { await $0.query($1) }
-      case .cancelling, .unresolved(.some): try await resolve(payment, at: now) { await $0.cancel($1) }
-      case .unresolved(nil): try await resolve(payment, at: now) { await $0.query($1) }
-      }
-    case .reversing:
-      let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
-      if let found { _ = try await reverse(CollectionView(session: found, payment: payment)) }
-    case .failed, .cancelled:
-      // A provider that denied is asked once more: money that moved all the same is found and given back.
-      try await verify(payment)
-    case .succeeded, .reversed:
+    let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
+    guard let session = found else { return }
+    switch payment.care(in: session) {
+    case .start: _ = try await ask(payment) { await $0.start($1) }
+    case .timeOut: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
+    case .query: try await giveUp(ask(payment) { await $0.query($1) }, at: now)
+    case .cancel: try await giveUp(ask(payment) { await $0.cancel($1) }, at: now)
+    case .reverse: _ = try await reverse(CollectionView(session: session, payment: payment))
+    case .verify: try await verify(payment)
+    case .none:
       try await store.write { transaction in
         guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID) else { return }
         stored.checkAt = nil
@@ -47,23 +35,14 @@ extension KassaService {
     }
   }
 
-  /// Asks for an outcome that is not known, and gives the session up after too long without one.
-  private func resolve(
-    _ payment: Payment, at now: Timestamp,
-    _ call: @escaping @Sendable (any PaymentProvider, Charge) async -> ProviderAnswer
-  ) async throws {
-    let view = try await ask(payment, call)
-    if view.payment.state == .unknown, now >= payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax) {
-      try await giveUp(view.session)
-    }
-  }
-
+  /// Asks by ending it once more, not by looking only: a start that was still on its way when the provider denied finds
+  /// the charge ended, instead of a reader that waits for a card nobody asked for.
   private func verify(_ payment: Payment) async throws {
     guard let provider = providers[payment.method] else { return }
-    switch await provider.query(Charge(payment)) {
+    switch await provider.cancel(Charge(payment)) {
     case .paid(let card): _ = try await apply(.paid(card), to: payment.id, of: payment.merchantID)
-    case .unknown: return
-    case .notPaid, .pending:
+    case .unknown, .pending: return
+    case .notPaid:
       try await store.write { transaction in
         guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID),
           stored.state == payment.state
@@ -76,13 +55,17 @@ extension KassaService {
 
   /// Frees the device after a day without an answer. The attempt stays UNKNOWN and is asked for on and on: money that
   /// turns up is given back.
-  private func giveUp(_ session: Session) async throws {
-    let now = self.now
+  private func giveUp(_ view: CollectionView, at now: Timestamp) async throws {
+    guard case .unresolved = view.session.attempt(view.payment.id)?.phase,
+      now >= view.payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax)
+    else { return }
     _ = try await writeSession { transaction in
-      guard var session = try transaction.sessions.find(session.id, of: session.merchantID) else {
+      guard var session = try transaction.sessions.find(view.session.id, of: view.session.merchantID) else {
         throw ServiceFailure.notFound
       }
-      _ = try apply(.giveUp, to: &session, origin: .system, at: now, in: transaction)
+      if session.attempt(view.payment.id) != nil {
+        _ = try apply(.giveUp, to: &session, origin: .system, at: now, in: transaction)
+      }
       return session
     }
   }

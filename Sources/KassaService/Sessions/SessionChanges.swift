@@ -29,14 +29,6 @@ extension ChangeOrigin {
   static var system: ChangeOrigin { ChangeOrigin(actor: .system, requestID: nil) }
 }
 
-extension Session {
-  /// The attempt under way, if it is this payment's.
-  func attempt(_ payment: PaymentID) -> Attempt? {
-    guard case .active(.some(let attempt)) = state, attempt.payment == payment else { return nil }
-    return attempt
-  }
-}
-
 extension KassaService {
   /// Runs `body` and, once it is committed, wakes the streams of the device.
   func writeSession<Value: Sendable & SessionHolder>(
@@ -54,10 +46,18 @@ extension KassaService {
   ) throws -> Session.Change {
     let version = session.version
     let change = try session.apply(command)
-    guard change.isChanged else { return change }
+    try save(change, of: session, expecting: version, origin: origin, at: now, in: transaction)
+    return change
+  }
+
+  /// Saves what a change made of the session, if it is still of the version that was read, and records the events.
+  func save(
+    _ change: Session.Change, of session: Session, expecting version: Int64, origin: ChangeOrigin, at now: Timestamp,
+    in transaction: any WriteTransaction
+  ) throws {
+    guard change.isChanged else { return }
     guard try transaction.sessions.save(session, expecting: version) else { throw ServiceFailure.changedMeanwhile }
     for event in change.events { try record(event, of: session, origin: origin, at: now, in: transaction) }
-    return change
   }
 
   func record(
