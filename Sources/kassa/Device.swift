@@ -17,7 +17,7 @@ struct DeviceCommand: AsyncParsableCommand {
       line, so that the next step meets it again. A step may name its outcome: decline:EXPIRED_CARD.
       """)
 
-  @Option(help: "The server. [default: http://127.0.0.1:8080]")
+  @Option(help: "The server.")
   var url = "http://127.0.0.1:8080"
 
   @Option(help: "The enrollment code, as the backend shows it.")
@@ -29,13 +29,13 @@ struct DeviceCommand: AsyncParsableCommand {
   @Option(help: "What the phone is called.")
   var name = "Terminal"
 
-  @Option(help: "Where the pairing is kept. [default: kassa-device.json]")
+  @Option(help: "Where the pairing is kept.")
   var stateFile = "kassa-device.json"
 
   @Option(help: "Steps to take unattended, with commas between: tap, decline, decline:OUTCOME, cancel.")
   var script: String?
 
-  @Option(help: "How long a step of the script waits for a payment request, in seconds. [default: 60]")
+  @Option(help: "How long a step of the script waits for a payment request, in seconds.")
   var waitSeconds = 60
 
   func run() async throws {

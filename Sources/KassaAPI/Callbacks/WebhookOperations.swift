@@ -73,6 +73,7 @@ enum WebhookOperations {
       let limit = query.integer("limit", 1...Int64(APILimits.pageSizeMax), default: Int64(APILimits.feedSizeDefault))
       let after = query.eventCursor("after")
       try query.finish()
+      if try EventStream.isWanted(call) { return try EventStream.answer(call, after: after) }
       let page = try await call.service.events(after: after, limit: Int(limit), of: call.principal.merchantID)
       return .json(200, EventFeedWire.page(page))
     },

@@ -31,7 +31,8 @@ enum DeviceStream {
       defer { hooks.openStreams(-1) }
       if resumed == nil { try await writer.write(frame(id: start, event: "ready", data: "{}")) }
       let signals = service.signals.listen(to: device)
-      let ticks = StreamTicks(signals: signals, seconds: APILimits.heartbeatSeconds, connection: connection)
+      let ticks = StreamTicks(
+        signals: signals.stream, keeping: signals, seconds: APILimits.heartbeatSeconds, connection: connection)
       try await run(principal, after: start, service, ticks, hooks, &writer)
     }
   }
@@ -61,7 +62,7 @@ enum DeviceStream {
       case .signal: continue
       case .heartbeat:
         try await service.noteAlive(principal)
-        try await writer.write(ByteBuffer(string: ": alive\n\n"))
+        try await writer.write(StreamFrame.alive)
       case .end: return
       }
     }
@@ -94,39 +95,6 @@ enum DeviceStream {
   }
 
   private static func frame(id: Int64, event: String, data: String) -> ByteBuffer {
-    ByteBuffer(string: "id: \(id)\nevent: \(event)\ndata: \(data)\n\n")
+    StreamFrame.event(id: "\(id)", name: event, data: data)
   }
-}
-
-/// Waits for whichever comes first: a signal, the time for a heartbeat, or an end: of the connection, or of the server by
-/// graceful shutdown.
-private final class StreamTicks {
-  enum Tick { case signal, heartbeat, end }
-
-  private var iterator: AsyncStream<Tick>.Iterator
-  private let pump: Task<Void, Never>
-
-  init(signals: FeedSignals.Listener, seconds: Int64, connection: any Channel) {
-    let (merged, continuation) = AsyncStream.makeStream(of: Tick.self, bufferingPolicy: .bufferingNewest(2))
-    iterator = merged.makeAsyncIterator()
-    connection.closeFuture.whenComplete { _ in continuation.finish() }
-    pump = Task {
-      await withTaskGroup(of: Void.self) { group in
-        group.addTask {
-          for await _ in signals.stream { continuation.yield(.signal) }
-        }
-        group.addTask {
-          while (try? await Task.sleep(for: .seconds(seconds))) != nil { continuation.yield(.heartbeat) }
-        }
-        group.addTask {
-          guard (try? await gracefulShutdown()) != nil else { return }
-          continuation.finish()
-        }
-      }
-    }
-  }
-
-  deinit { pump.cancel() }
-
-  func next() async -> Tick { await iterator.next() ?? .end }
 }

@@ -50,6 +50,7 @@ struct SignallingStore: Store {
     return value
   }
 
+  var activity: StoreActivity { base.activity }
   func checkWritable() async throws { try await base.checkWritable() }
   func diagnose() async throws -> [StoreFinding] { try await base.diagnose() }
   func close() async { await base.close() }
