@@ -142,6 +142,8 @@ extension StoreConformance {
         }
         var looks = 0
         while unfinished.withLock({ $0 > 0 }) || looks < 100 {
+          // A store may answer a read without ever suspending: let the writers have the thread too.
+          await Task.yield()
           let (before, between, after) = try await store.read { transaction in
             (
               try self.attempts(transaction), try self.listed(of: merchant, transaction), try self.attempts(transaction)
