@@ -18,7 +18,8 @@ extension KassaService {
     let paymentID = PaymentID(using: &generator)
     let view = try await writeSession { transaction in
       var session = try visibleSession(id, to: actor, in: transaction)
-      guard now < session.expiresAt || session.state.name != .created else { throw ServiceFailure.sessionOver }
+      let isWaiting = session.state == .created || session.state == .active(nil)
+      guard now < session.expiresAt || !isWaiting else { throw ServiceFailure.sessionOver }
       let payment = Payment(
         id: paymentID, sessionID: id, merchantID: session.merchantID, method: method,
         amount: session.cart.orderAmount, currency: session.cart.currency, createdAt: now,
