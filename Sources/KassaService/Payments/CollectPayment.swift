@@ -69,7 +69,7 @@ extension KassaService {
     let found = try await store.read { try $0.payments.find(id, of: session.merchantID) }
     guard let found, found.sessionID == sessionID else { throw ServiceFailure.notFound }
     if session.attempt(id) == nil { return CollectionView(session: session, payment: found) }
-    let ended = try await endAttempt(sessionID, .choice, as: actor)
+    let ended = try await endAttempt(sessionID, .choice, only: id, as: actor)
     switch ended.state {
     case .finalized: throw ServiceFailure.sessionFinalized
     case .active(.some(let attempt)) where attempt.payment == id: throw ServiceFailure.paymentOutcomeUnknown

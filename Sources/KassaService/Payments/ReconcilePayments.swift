@@ -21,7 +21,8 @@ extension KassaService {
     guard let session = found else { return }
     switch payment.care(in: session) {
     case .start: _ = try await ask(payment) { await $0.start($1) }
-    case .timeOut: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
+    case .timeOut:
+      _ = try await endAttempt(session.id, .timedOut, only: payment.id, as: .kassa(payment.merchantID))
     case .query: try await giveUp(ask(payment) { await $0.query($1) }, at: now)
     case .cancel: try await giveUp(ask(payment) { await $0.cancel($1) }, at: now)
     case .reverse: _ = try await reverse(CollectionView(session: session, payment: payment))
