@@ -76,14 +76,13 @@ extension KassaService {
   package func expireSessions() async throws -> Int {
     let now = self.now
     let due = try await store.read { try $0.sessions.due(at: now, limit: Limits.sweepRowsMax) }
-    var ended = 0
     for session in due {
-      if case .active(.some(let attempt)) = session.state, (attempt.phase.wantedEnding ?? .choice) >= .expired {
-        continue
+      do {
+        _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
+      } catch ServiceFailure.sessionFinalized, ServiceFailure.sessionOver {
+        // It ended since it was found.
       }
-      _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
-      ended += 1
     }
-    return ended
+    return due.count
   }
 }
