@@ -26,9 +26,10 @@ package struct Timestamp: Hashable, Comparable, Sendable {
 
   /// RFC 3339 in UTC with `Z` and whole seconds, as the contract's samples write it: 20 ASCII bytes.
   ///
-  /// Fractions are cut, not rounded, so that a written time is never in the future of the real one.
+  /// Fractions are cut, not rounded, so that a written time is never in the future of the real one. A moment outside the
+  /// four-digit years is written as the nearest one inside.
   package var textBytes: [UInt8] {
-    let seconds = secondsSinceEpoch
+    let seconds = min(max(secondsSinceEpoch, Self.writableSeconds.lowerBound), Self.writableSeconds.upperBound)
     let days = floorDivide(seconds, 86_400)
     let secondOfDay = Int(seconds - days * 86_400)
     let (year, month, day) = civilDate(daysSinceEpoch: days)
@@ -51,6 +52,12 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     append(secondOfDay % 60, digits: 2, then: "Z")
     return result
   }
+}
+
+extension Timestamp {
+  /// From 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z: what RFC 3339 can write.
+  fileprivate static let writableSeconds: ClosedRange<Int64> =
+    daysSinceEpoch(year: 0, month: 1, day: 1) * 86_400...daysSinceEpoch(year: 10_000, month: 1, day: 1) * 86_400 - 1
 }
 
 extension Timestamp: CustomStringConvertible {
@@ -78,7 +85,8 @@ private func civilDate(daysSinceEpoch: Int64) -> (year: Int, month: Int, day: In
 
 extension Timestamp {
   /// Reads RFC 3339 with any offset and any fraction, of which milliseconds are kept. `nil` for anything else, for days
-  /// that do not exist, and for leap seconds other than one at the end of a UTC day.
+  /// that do not exist, for leap seconds other than one at the end of a UTC day, and for a moment that is in another year
+  /// than 0000 to 9999 in UTC, which could not be written again.
   package init?(rfc3339 text: String) {
     var reader = DigitReader(bytes: Array(text.utf8))
     guard let year = reader.digits(4), reader.skip("-"), let month = reader.digits(2), reader.skip("-"),
@@ -102,7 +110,7 @@ extension Timestamp {
     let days = daysSinceEpoch(year: year, month: month, day: day)
     guard reader.isAtEnd, civilDate(daysSinceEpoch: days) == (year, month, day) else { return nil }
     let seconds = days * 86_400 + Int64(hour * 3600 + minute * 60 + second - offsetMinutes * 60)
-    guard second < 60 || seconds % 86_400 == 0 else { return nil }
+    guard second < 60 || seconds % 86_400 == 0, Self.writableSeconds.contains(seconds) else { return nil }
     self.init(millisecondsSinceEpoch: seconds * 1000 + Int64(milliseconds))
   }
 }

@@ -124,17 +124,19 @@ extension Cart.Line {
       if unitPrice < 0 { flaws.append(Cart.Flaw(path: "unit_price", message: "must not be negative")) }
       if totalAmount < 0 { flaws.append(Cart.Flaw(path: "total_amount", message: "must not be negative")) }
     }
-    // |tax − total × rate / (10000 + rate)| ≤ 1, multiplied by (10000 + rate) > 0 to stay in whole numbers.
-    let divisor = 10_000 + taxRate
-    let (scaledTax, taxOverflow) = totalTaxAmount.multipliedReportingOverflow(by: divisor)
-    let (scaledTotal, totalOverflow) = totalAmount.multipliedReportingOverflow(by: taxRate)
-    let (difference, differenceOverflow) = scaledTax.subtractingReportingOverflow(scaledTotal)
-    if taxOverflow || totalOverflow || differenceOverflow || difference.magnitude > divisor.magnitude {
-      let expected = totalOverflow ? "" : ", which is about \(scaledTotal / divisor)"
+    guard (0...Cart.taxRateMax).contains(taxRate) else {
+      return flaws + [Cart.Flaw(path: "tax_rate", message: "must be 0 to \(Cart.taxRateMax) basis points")]
+    }
+    // |tax − total × rate / (10000 + rate)| ≤ 1, multiplied by (10000 + rate) > 0 to stay in whole numbers; of 128 bits,
+    // so that nothing overflows.
+    let divisor = 10_000 + Int128(taxRate)
+    let scaledTotal = Int128(totalAmount) * Int128(taxRate)
+    if (Int128(totalTaxAmount) * divisor - scaledTotal).magnitude > divisor.magnitude {
       flaws.append(
         Cart.Flaw(
           path: "total_tax_amount",
-          message: "must be within 1 of total_amount × tax_rate / (10000 + tax_rate)\(expected)"))
+          message: "must be within 1 of total_amount × tax_rate / (10000 + tax_rate), which is about "
+            + "\(scaledTotal / divisor)"))
     }
     return flaws
   }

@@ -58,9 +58,10 @@ struct SQLiteSessions: SessionTable {
     try connection.all(
       """
       SELECT \(Self.columns) FROM sessions WHERE status IN ('CREATED', 'ACTIVE') AND expires_at <= ?
-      ORDER BY expires_at LIMIT ?
+      AND (ending IS NULL OR ending NOT IN (?, ?)) ORDER BY expires_at LIMIT ?
       """,
-      .time(now), .integer(Int64(limit)), read: Self.session)
+      .time(now), .text(Session.Ending.expired.rawValue), .text(Session.Ending.cancelled.rawValue),
+      .integer(Int64(limit)), read: Self.session)
   }
 
   func save(_ session: Session, expecting version: Int64) throws -> Bool {

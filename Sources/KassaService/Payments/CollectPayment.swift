@@ -18,7 +18,8 @@ extension KassaService {
     let paymentID = PaymentID(using: &generator)
     let view = try await writeSession { transaction in
       var session = try visibleSession(id, to: actor, in: transaction)
-      guard now < session.expiresAt || session.state.name != .created else { throw ServiceFailure.sessionOver }
+      let isWaiting = session.state == .created || session.state == .active(nil)
+      guard now < session.expiresAt || !isWaiting else { throw ServiceFailure.sessionOver }
       let payment = Payment(
         id: paymentID, sessionID: id, merchantID: session.merchantID, method: method,
         amount: session.cart.orderAmount, currency: session.cart.currency, createdAt: now,
@@ -68,7 +69,7 @@ extension KassaService {
     let found = try await store.read { try $0.payments.find(id, of: session.merchantID) }
     guard let found, found.sessionID == sessionID else { throw ServiceFailure.notFound }
     if session.attempt(id) == nil { return CollectionView(session: session, payment: found) }
-    let ended = try await endAttempt(sessionID, .choice, as: actor)
+    let ended = try await endAttempt(sessionID, .choice, only: id, as: actor)
     switch ended.state {
     case .finalized: throw ServiceFailure.sessionFinalized
     case .active(.some(let attempt)) where attempt.payment == id: throw ServiceFailure.paymentOutcomeUnknown

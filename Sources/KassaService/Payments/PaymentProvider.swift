@@ -8,7 +8,7 @@ package struct Charge: Sendable {
   package let amount: Int64
   package let currency: Currency
 
-  init(_ payment: Payment) {
+  package init(_ payment: Payment) {
     paymentID = payment.id
     merchantID = payment.merchantID
     amount = payment.amount

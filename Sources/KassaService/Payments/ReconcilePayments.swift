@@ -21,7 +21,8 @@ extension KassaService {
     guard let session = found else { return }
     switch payment.care(in: session) {
     case .start: _ = try await ask(payment) { await $0.start($1) }
-    case .timeOut: _ = try await endAttempt(session.id, .timedOut, as: .kassa(payment.merchantID))
+    case .timeOut:
+      _ = try await endAttempt(session.id, .timedOut, only: payment.id, as: .kassa(payment.merchantID))
     case .query: try await giveUp(ask(payment) { await $0.query($1) }, at: now)
     case .cancel: try await giveUp(ask(payment) { await $0.cancel($1) }, at: now)
     case .reverse: _ = try await reverse(CollectionView(session: session, payment: payment))
@@ -75,14 +76,13 @@ extension KassaService {
   package func expireSessions() async throws -> Int {
     let now = self.now
     let due = try await store.read { try $0.sessions.due(at: now, limit: Limits.sweepRowsMax) }
-    var ended = 0
     for session in due {
-      if case .active(.some(let attempt)) = session.state, (attempt.phase.wantedEnding ?? .choice) >= .expired {
-        continue
+      do {
+        _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
+      } catch ServiceFailure.sessionFinalized, ServiceFailure.sessionOver {
+        // It ended since it was found.
       }
-      _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
-      ended += 1
     }
-    return ended
+    return due.count
   }
 }

@@ -18,11 +18,14 @@ extension KassaService {
   }
 
   /// Asks for an end: at once where no attempt is under way, else after the provider confirmed that no money moves.
-  /// Returns the session as it stands then.
-  func endAttempt(_ id: SessionID, _ ending: Session.Ending, as actor: CollectingActor) async throws -> Session {
+  /// Returns the session as it stands then. With `only`, nothing is asked for unless that attempt is under way.
+  func endAttempt(
+    _ id: SessionID, _ ending: Session.Ending, only: PaymentID? = nil, as actor: CollectingActor
+  ) async throws -> Session {
     let now = self.now
     let session = try await writeSession { transaction in
       var session = try visibleSession(id, to: actor, in: transaction)
+      if let only, session.attempt(only) == nil { return session }
       _ = try apply(.end(ending), to: &session, origin: actor.origin, at: now, in: transaction)
       if case .active(.some(let attempt)) = session.state,
         var payment = try transaction.payments.find(attempt.payment, of: session.merchantID)
@@ -32,7 +35,7 @@ extension KassaService {
       }
       return session
     }
-    guard case .active(.some(let attempt)) = session.state,
+    guard case .active(.some(let attempt)) = session.state, attempt.payment == only ?? attempt.payment,
       let payment = try await store.read({ try $0.payments.find(attempt.payment, of: session.merchantID) })
     else { return session }
     return try await ask(payment) { await $0.cancel($1) }.session

@@ -30,7 +30,8 @@ package protocol SessionReads {
   func page(of merchant: MerchantID, _ filter: SessionFilter, _ page: PageRequest) throws -> Page<Session>
   /// The device's line: its CREATED and ACTIVE sessions, oldest first.
   func line(of device: DeviceID, merchant: MerchantID, limit: Int) throws -> [Session]
-  /// CREATED and ACTIVE sessions whose time has come at `now`, soonest first.
+  /// CREATED and ACTIVE sessions whose time has come at `now`, soonest first; without those whose attempt is being ended
+  /// for good already, which only its provider can hasten.
   func due(at now: Timestamp, limit: Int) throws -> [Session]
 }
 

@@ -1,0 +1,117 @@
+import KassaDomain
+import KassaStore
+import Synchronization
+
+/// A store without the guards that keep a session's changes apart: every other look at a session shows how it was before
+/// its newest change, a save asks for no version, and a number that an event already has is no conflict. The control for
+/// races: what they prove must not hold on it.
+final class UnguardedStore: Store {
+  private let inner: any Store
+  private let memory = StaleMemory()
+
+  init(_ inner: any Store) { self.inner = inner }
+
+  func read<Value: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
+    try await inner.read(body)
+  }
+
+  func write<Value: Sendable>(
+    _ body: @escaping @Sendable (any WriteTransaction) throws -> Value
+  ) async throws -> Value {
+    let memory = memory
+    return try await inner.write { try body(UnguardedTransaction(inner: $0, memory: memory)) }
+  }
+
+  func checkWritable() async throws { try await inner.checkWritable() }
+  func diagnose() async throws -> [StoreFinding] { try await inner.diagnose() }
+  func close() async { await inner.close() }
+}
+
+private final class StaleMemory: Sendable {
+  private struct Entry {
+    var before: Session?
+    var looks = 0
+  }
+
+  private let entries = Mutex<[SessionID: Entry]>([:])
+
+  func seen(_ current: Session) -> Session {
+    entries.withLock { entries in
+      entries[current.id, default: Entry()].looks += 1
+      guard let entry = entries[current.id], entry.looks % 2 == 0 else { return current }
+      return entry.before ?? current
+    }
+  }
+
+  func replaced(_ old: Session) { entries.withLock { $0[old.id, default: Entry()].before = old } }
+}
+
+private struct UnguardedTransaction: WriteTransaction {
+  let inner: any WriteTransaction
+  let memory: StaleMemory
+
+  var installation: any InstallationTable { inner.installation }
+  var merchants: any MerchantTable { inner.merchants }
+  var apiKeys: any APIKeyTable { inner.apiKeys }
+  var locations: any LocationTable { inner.locations }
+  var enrollments: any EnrollmentTable { inner.enrollments }
+  var devices: any DeviceTable { inner.devices }
+  var events: any EventTable { UnguardedEvents(inner: inner.events) }
+  var budgets: any BudgetTable { inner.budgets }
+  var idempotency: any IdempotencyTable { inner.idempotency }
+  var proofs: any ProofTable { inner.proofs }
+  var sessions: any SessionTable { UnguardedSessions(inner: inner.sessions, memory: memory) }
+  var payments: any PaymentTable { inner.payments }
+  var simulatedCards: any SimulatedCardTable { inner.simulatedCards }
+}
+
+private struct UnguardedSessions: SessionTable {
+  let inner: any SessionTable
+  let memory: StaleMemory
+
+  func find(_ id: SessionID, of merchant: MerchantID) throws -> Session? {
+    try inner.find(id, of: merchant).map(memory.seen)
+  }
+
+  func save(_ session: Session, expecting version: Int64) throws -> Bool {
+    guard let stored = try inner.find(session.id, of: session.merchantID) else { return false }
+    memory.replaced(stored)
+    return try inner.save(session, expecting: stored.version)
+  }
+
+  func insert(_ session: Session) throws { try inner.insert(session) }
+  func page(of merchant: MerchantID, _ filter: SessionFilter, _ page: PageRequest) throws -> Page<Session> {
+    try inner.page(of: merchant, filter, page)
+  }
+  func line(of device: DeviceID, merchant: MerchantID, limit: Int) throws -> [Session] {
+    try inner.line(of: device, merchant: merchant, limit: limit)
+  }
+  func due(at now: Timestamp, limit: Int) throws -> [Session] { try inner.due(at: now, limit: limit) }
+  func note(_ step: DeliveryStep, of id: SessionID, merchant: MerchantID, at now: Timestamp) throws -> Bool {
+    try inner.note(step, of: id, merchant: merchant, at: now)
+  }
+}
+
+private struct UnguardedEvents: EventTable {
+  let inner: any EventTable
+
+  func append(_ event: Event) throws {
+    let next = Int64(try inner.history(of: event.subjectID, merchant: event.merchantID).count) + 1
+    try inner.append(
+      Event(
+        merchantID: event.merchantID, subjectID: event.subjectID, sequence: next, type: event.type, at: event.at,
+        actor: event.actor, requestID: event.requestID, relatedID: event.relatedID, deviceID: event.deviceID,
+        orderID: event.orderID, failureReason: event.failureReason))
+  }
+
+  func newest(of merchant: MerchantID, before: Int64?, limit: Int) throws -> [LoggedEvent] {
+    try inner.newest(of: merchant, before: before, limit: limit)
+  }
+  func feed(of device: DeviceID, after: Int64, limit: Int) throws -> [LoggedEvent] {
+    try inner.feed(of: device, after: after, limit: limit)
+  }
+  func newestPosition(of device: DeviceID) throws -> Int64 { try inner.newestPosition(of: device) }
+  func history(of subject: SubjectID, merchant: MerchantID) throws -> [LoggedEvent] {
+    try inner.history(of: subject, merchant: merchant)
+  }
+}
