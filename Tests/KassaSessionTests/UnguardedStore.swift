@@ -22,6 +22,7 @@ final class UnguardedStore: Store {
     return try await inner.write { try body(UnguardedTransaction(inner: $0, memory: memory)) }
   }
 
+  var activity: StoreActivity { inner.activity }
   func checkWritable() async throws { try await inner.checkWritable() }
   func diagnose() async throws -> [StoreFinding] { try await inner.diagnose() }
   func close() async { await inner.close() }
@@ -63,6 +64,8 @@ private struct UnguardedTransaction: WriteTransaction {
   var sessions: any SessionTable { UnguardedSessions(inner: inner.sessions, memory: memory) }
   var payments: any PaymentTable { inner.payments }
   var simulatedCards: any SimulatedCardTable { inner.simulatedCards }
+  var webhooks: any WebhookTable { inner.webhooks }
+  var deliveries: any DeliveryTable { inner.deliveries }
 }
 
 private struct UnguardedSessions: SessionTable {
@@ -111,6 +114,9 @@ private struct UnguardedEvents: EventTable {
     try inner.feed(of: device, after: after, limit: limit)
   }
   func newestPosition(of device: DeviceID) throws -> Int64 { try inner.newestPosition(of: device) }
+  func oldest(of merchant: MerchantID, after: Int64, limit: Int) throws -> [LoggedEvent] {
+    try inner.oldest(of: merchant, after: after, limit: limit)
+  }
   func history(of subject: SubjectID, merchant: MerchantID) throws -> [LoggedEvent] {
     try inner.history(of: subject, merchant: merchant)
   }
