@@ -22,6 +22,8 @@ final class UnguardedStore: Store {
     return try await inner.write { try body(UnguardedTransaction(inner: $0, memory: memory)) }
   }
 
+  var activity: StoreActivity { inner.activity }
+
   func checkWritable() async throws { try await inner.checkWritable() }
   func diagnose() async throws -> [StoreFinding] { try await inner.diagnose() }
   func close() async { await inner.close() }
@@ -63,6 +65,8 @@ private struct UnguardedTransaction: WriteTransaction {
   var sessions: any SessionTable { UnguardedSessions(inner: inner.sessions, memory: memory) }
   var payments: any PaymentTable { inner.payments }
   var simulatedCards: any SimulatedCardTable { inner.simulatedCards }
+  var webhooks: any WebhookTable { inner.webhooks }
+  var deliveries: any DeliveryTable { inner.deliveries }
 }
 
 private struct UnguardedSessions: SessionTable {
@@ -106,6 +110,9 @@ private struct UnguardedEvents: EventTable {
 
   func newest(of merchant: MerchantID, before: Int64?, limit: Int) throws -> [LoggedEvent] {
     try inner.newest(of: merchant, before: before, limit: limit)
+  }
+  func oldest(of merchant: MerchantID, after: Int64, limit: Int) throws -> [LoggedEvent] {
+    try inner.oldest(of: merchant, after: after, limit: limit)
   }
   func feed(of device: DeviceID, after: Int64, limit: Int) throws -> [LoggedEvent] {
     try inner.feed(of: device, after: after, limit: limit)
