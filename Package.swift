@@ -108,6 +108,10 @@ let package = Package(
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     .testTarget(
+      name: "KassaSessionTests",
+      dependencies: ["KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore"],
+      swiftSettings: strict),
+    .testTarget(
       name: "KassaDeliveryTests",
       dependencies: [
         "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaSQLite", "KassaServer", "KassaService",
