@@ -140,11 +140,6 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
-    .testTarget(
-      name: "KassaSessionTests",
-      dependencies: [
-        "KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
-      ], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

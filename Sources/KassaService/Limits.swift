@@ -37,6 +37,8 @@ package enum Limits {
   package static let outcomeCheckSecondsMax: Int64 = 300
   /// After this time without an outcome the session ends as FAILED; the outcome is asked for on and on.
   package static let outcomeUnknownSecondsMax: Int64 = 86_400
+  /// Attempts looked after at once: a silent provider takes up to `providerAnswerSeconds` for each.
+  package static let outcomeChecksAtOnceMax = 16
   /// When a provider that denied is asked once more.
   package static let denialVerificationSeconds: Int64 = 60
   /// Sessions that a device's line shows: more than any clerk can look at.

@@ -110,9 +110,6 @@ private struct UnguardedEvents: EventTable {
   func newest(of merchant: MerchantID, before: Int64?, limit: Int) throws -> [LoggedEvent] {
     try inner.newest(of: merchant, before: before, limit: limit)
   }
-  func oldest(of merchant: MerchantID, after: Int64, limit: Int) throws -> [LoggedEvent] {
-    try inner.oldest(of: merchant, after: after, limit: limit)
-  }
   func feed(of device: DeviceID, after: Int64, limit: Int) throws -> [LoggedEvent] {
     try inner.feed(of: device, after: after, limit: limit)
   }

@@ -34,9 +34,14 @@ extension KassaService {
 
   /// Gives back money that came after the session's end, and tells of it once it is certain.
   func reverse(_ view: CollectionView) async throws -> CollectionView {
-    guard let provider = providers[view.payment.method],
-      case .refunded = await provider.refund(Charge(view.payment))
-    else { return view }
+    guard let provider = providers[view.payment.method] else { return view }
+    let charge = Charge(view.payment)
+    let answer = await bounded {
+      RefundAnswer.unknown("no answer within \($0) seconds")
+    } _: {
+      await provider.refund(charge)
+    }
+    guard answer == .refunded else { return view }
     let now = self.now
     return try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),

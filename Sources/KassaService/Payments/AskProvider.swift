@@ -11,18 +11,12 @@ extension KassaService {
       return try await apply(.unknown("the provider is not configured"), to: payment.id, of: payment.merchantID)
     }
     let charge = Charge(payment)
-    let first = FirstAnswer()
-    let seconds = settings.providerAnswerSeconds
-    let answer = await withCheckedContinuation { continuation in
-      first.wait(continuation)
-      Task {
-        let answer = await call(provider, charge)
-        if !first.give(answer) { await applyLate(answer, to: payment) }
-      }
-      Task {
-        try? await Task.sleep(for: .seconds(seconds))
-        _ = first.give(.unknown("no answer within \(seconds) seconds"))
-      }
+    let answer = await bounded {
+      ProviderAnswer.unknown("no answer within \($0) seconds")
+    } late: { answer in
+      await applyLate(answer, to: payment)
+    } _: {
+      await call(provider, charge)
     }
     return try await apply(answer, to: payment.id, of: payment.merchantID)
   }
@@ -32,18 +26,43 @@ extension KassaService {
   package func applyLate(_ answer: ProviderAnswer, to payment: Payment) async {
     _ = try? await apply(answer, to: payment.id, of: payment.merchantID)
   }
+
+  /// What `call` answers, or what `otherwise` makes of the seconds waited once they are more than
+  /// `settings.providerAnswerSeconds`: a provider that hangs holds up nobody for longer. `late` gets what comes after all.
+  func bounded<Answer: Sendable>(
+    otherwise: (_ seconds: Int64) -> Answer, late: @escaping @Sendable (Answer) async -> Void = { _ in },
+    _ call: @escaping @Sendable () async -> Answer
+  ) async -> Answer {
+    let first = FirstAnswer<Answer>()
+    let seconds = settings.providerAnswerSeconds
+    let silence = otherwise(seconds)
+    var timer: Task<Void, Never>?
+    let answer = await withCheckedContinuation { continuation in
+      first.wait(continuation)
+      Task {
+        let answer = await call()
+        if !first.give(answer) { await late(answer) }
+      }
+      timer = Task {
+        guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
+        _ = first.give(silence)
+      }
+    }
+    timer?.cancel()
+    return answer
+  }
 }
 
 /// Resumes its waiter with the first of several answers.
-private final class FirstAnswer: Sendable {
-  private let waiter = Mutex<CheckedContinuation<ProviderAnswer, Never>?>(nil)
+private final class FirstAnswer<Answer: Sendable>: Sendable {
+  private let waiter = Mutex<CheckedContinuation<Answer, Never>?>(nil)
 
-  func wait(_ continuation: CheckedContinuation<ProviderAnswer, Never>) {
+  func wait(_ continuation: CheckedContinuation<Answer, Never>) {
     waiter.withLock { $0 = continuation }
   }
 
   /// Returns whether it was the first.
-  func give(_ answer: ProviderAnswer) -> Bool {
+  func give(_ answer: Answer) -> Bool {
     let waiting = waiter.withLock { waiter in
       defer { waiter = nil }
       return waiter

@@ -7,11 +7,17 @@ extension KassaService {
   package func reconcilePayments() async throws -> Int {
     let now = self.now
     let due = try await store.read { try $0.payments.due(at: now, limit: Limits.sweepRowsMax) }
-    for payment in due {
-      let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
-      let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
-      guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { continue }
-      try await look(after: payment, at: now)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (index, payment) in due.enumerated() {
+        if index >= Limits.outcomeChecksAtOnceMax { try await group.next() }
+        group.addTask {
+          let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
+          let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+          guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { return }
+          try await look(after: payment, at: now)
+        }
+      }
+      try await group.waitForAll()
     }
     return due.count
   }
@@ -40,7 +46,13 @@ extension KassaService {
   /// the charge ended, instead of a reader that waits for a card nobody asked for.
   private func verify(_ payment: Payment) async throws {
     guard let provider = providers[payment.method] else { return }
-    switch await provider.cancel(Charge(payment)) {
+    let charge = Charge(payment)
+    let answer = await bounded {
+      ProviderAnswer.unknown("no answer within \($0) seconds")
+    } _: {
+      await provider.cancel(charge)
+    }
+    switch answer {
     case .paid(let card): _ = try await apply(.paid(card), to: payment.id, of: payment.merchantID)
     case .unknown, .pending: return
     case .notPaid:
