@@ -53,7 +53,10 @@ package struct SettingsSource {
 
   /// `KASSA_…` variables that are no setting: probably a slip.
   package var unknownVariables: [String] {
-    let known = Set(SettingName.allCases.map(\.variable) + ["KASSA_CONFIG_FILE", "KASSA_UPDATE_GOLDEN"])
+    let known = Set(
+      SettingName.allCases.map(\.variable) + [
+        "KASSA_CONFIG_FILE", "KASSA_API_KEY", "KASSA_UPDATE_GOLDEN", "KASSA_WEBHOOK_SAMPLES",
+      ])
     return variables.keys.filter { $0.hasPrefix("KASSA_") && !known.contains($0) }.sorted()
   }
 

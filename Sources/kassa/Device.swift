@@ -44,7 +44,7 @@ struct DeviceCommand: AsyncParsableCommand {
     if let steps {
       try await runScript(steps, phone)
     } else {
-      try await DeviceScreen(phone: phone, name: name, url: url).run()
+      try await DeviceScreen(phone: phone, name: name, url: phone.client.url).run()
     }
   }
 

@@ -121,10 +121,11 @@ struct ServerOptions: ParsableArguments {
 /// What the command line says to people.
 enum Console {
   static func say(_ text: String) {
-    FileHandle.standardOutput.write(Data("\(text)\n".utf8))
+    // A reader that left, as in `kassa rehearse | head`, must not end what is under way.
+    try? FileHandle.standardOutput.write(contentsOf: Data("\(text)\n".utf8))
   }
 
   static func warn(_ text: String) {
-    FileHandle.standardError.write(Data("kassa: \(text)\n".utf8))
+    try? FileHandle.standardError.write(contentsOf: Data("kassa: \(text)\n".utf8))
   }
 }

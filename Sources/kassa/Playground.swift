@@ -48,7 +48,8 @@ struct Playground: AsyncParsableCommand {
 
       curl -s \(url)/ipp/v1/devices -H 'Authorization: Basic \(key)'; echo
 
-    Everything the API can do: \(url)/openapi.yaml. Stop with Ctrl-C.
+    See a whole day at the till in a few seconds: kassa rehearse. Be the phone: kassa device. Hear the callbacks:
+    kassa listen. Everything the API can do: \(url)/openapi.yaml. Stop with Ctrl-C.
 
     """
   }

@@ -7,14 +7,14 @@ struct Rehearse: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Live through everything once: pair, pay, decline, cancel, lose a callback and an answer; with times.",
     discussion: """
-      Starts a playground of its own in a temporary folder and removes it afterwards; with --ready-file or --api-key it \
+      Starts a playground of its own in a temporary folder and removes it afterwards; with --ready-file, --api-key or --url it \
       rehearses against a playground that runs already. Ends with status 1 when a step did not end as it must.
       """)
 
   @OptionGroup var backend: BackendOptions
 
   func run() async throws {
-    if backend.readyFile != nil || backend.apiKey != nil {
+    if backend.readyFile != nil || backend.apiKey != nil || backend.url != nil {
       try await Rehearsal(backend: try backend.client()).run()
       return
     }

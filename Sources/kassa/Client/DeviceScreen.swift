@@ -120,7 +120,7 @@ struct DeviceScreen {
       rows.append("[q] leave")
     }
     if !content.message.isEmpty { rows += ["", content.message] }
-    FileHandle.standardOutput.write(Data((rows.joined(separator: "\r\n") + "\r\n").utf8))
+    Console.say(rows.joined(separator: "\r\n") + "\r")
   }
 }
 
