@@ -140,6 +140,7 @@ extension EndToEnd {
           ("port", ["x", "-1", "65536", "80.0"]), ("database-url", ["postgres://x", "sqlite:", "sqlite::memory:", ""]),
           ("public-url", ["ftp://x", "x", "http://x/path", "https://", "http://x?y"]),
           ("code-attempts-per-day", ["0", "many"]), ("code-attempts-per-source-per-minute", ["0", "-5"]),
+          ("session-seconds", ["9", "86401", "1h"]),
           ("requests-per-second-per-merchant", ["-1", "1.5"]),
           ("trusted-proxies", ["localhost", "10.0.0.0/33", "::1/x"]),
           ("connections-max", ["0"]), ("head-deadline-seconds", ["0", "3601"]), ("body-deadline-seconds", [""]),
@@ -215,13 +216,14 @@ extension EndToEnd {
       let server =
         database + [
           "--host", "--port", "--public-url", "--ready-file", "--code-attempts-per-day",
-          "--code-attempts-per-source-per-minute", "--requests-per-second-per-merchant", "--trusted-proxies",
+          "--code-attempts-per-source-per-minute", "--session-seconds", "--requests-per-second-per-merchant",
+          "--trusted-proxies",
           "--connections-max", "--head-deadline-seconds", "--body-deadline-seconds", "--idle-deadline-seconds",
           "--write-deadline-seconds", "--log-level", "--log-format",
         ]
       let administration = database + ["--environment"]
       let commands: [([String], [String])] = [
-        ([], ["playground", "serve", "merchants", "keys", "migrate", "doctor", "--version", "KASSA_PORT"]),
+        ([], ["playground", "serve", "device", "merchants", "keys", "migrate", "doctor", "--version", "KASSA_PORT"]),
         (["playground"], server), (["serve"], server + ["--environment"]),
         (["merchants"], ["create", "list"]), (["merchants", "create"], administration + ["--name"]),
         (["merchants", "list"], administration), (["keys"], ["create", "list", "revoke"]),
@@ -229,6 +231,7 @@ extension EndToEnd {
         (["keys", "list"], administration + ["--merchant"]),
         (["keys", "revoke"], administration + ["--merchant", "--key"]), (["migrate"], administration),
         (["doctor"], administration),
+        (["device"], ["--url", "--code", "--link", "--name", "--state-file", "--script", "--wait-seconds"]),
       ]
       try await withTemporaryFolder { folder in
         for (command, options) in commands {

@@ -54,10 +54,33 @@ struct APIClient: Sendable {
     if json != nil { all.append(("content-type", "application/json")) }
     let path = try path(operation, parameters) + (query.map { "?\($0)" } ?? "")
     let call = HTTPCall(operation.method, path, headers: all, body: json?.bytes ?? body)
-    let answer = if let connection { try await connection.send(call) } else { try await server.send(call) }
+    let answer =
+      if operation.isStream {
+        try await beginning(call)
+      } else if let connection {
+        try await connection.send(call)
+      } else {
+        try await server.send(call)
+      }
     seen.note(id, answer.status)
     for flaw in try document.flaws(of: answer, to: operation) { Issue.record("\(flaw)", sourceLocation: location) }
     return answer
+  }
+}
+
+extension APIClient {
+  /// The first event of a stream as its body, for it has no end; or the answer that is none.
+  private func beginning(_ call: HTTPCall) async throws -> HTTPAnswer {
+    let stream = try await EventStream.open(port: server.port, call)
+    var answer = stream.head
+    do {
+      if stream.isStream { answer.body = Array(try await stream.next().text.utf8) }
+      await stream.close()
+      return answer
+    } catch {
+      await stream.close()
+      throw error
+    }
   }
 }
 
@@ -111,6 +134,82 @@ extension APIClient {
     return (id, key)
   }
 
+  /// A device of the playground.
+  func makeSimulatedDevice() async throws -> (id: String, token: String) {
+    let answer = try await call(
+      "createSimulatedDevice",
+      json: ["name": "Till 1", "location_id": .string(try await firstLocation()), "metadata": ["store_id": "123"]])
+    guard let id = answer.json["id"]?.text, let token = answer.json["credentials"]?["bearer_token"]?.text else {
+      throw NotMade(description: "no device: \(answer)")
+    }
+    return (id, token)
+  }
+
+  /// What a session on this device needs.
+  static func sessionBody(_ device: String) -> JSONValue {
+    [
+      "device_id": .string(device), "order_amount": 10000, "purchase_currency": "SEK",
+      "merchant_reference1": "ORDER-12345",
+      "order_items": [
+        [
+          "type": "physical", "name": "T-Shirt", "quantity": 2, "unit_price": 5000, "total_amount": 10000,
+          "tax_rate": 2500, "total_tax_amount": 2000,
+        ]
+      ],
+    ]
+  }
+
+  struct MadeSession {
+    let id: String
+    let device: String
+    let token: String
+  }
+
+  /// A session on a simulated device of its own.
+  func makeSession() async throws -> MadeSession {
+    let device = try await makeSimulatedDevice()
+    let answer = try await call("createSession", json: Self.sessionBody(device.id))
+    guard let id = answer.json["session_id"]?.text else { throw NotMade(description: "no session: \(answer)") }
+    return MadeSession(id: id, device: device.id, token: device.token)
+  }
+
+  func startPayment(_ session: MadeSession) async throws -> String {
+    let answer = try await call(
+      "startPayment", ["session_id": session.id], as: .bearer(session.token), json: ["method": "CARD"])
+    guard let id = answer.json["payment_id"]?.text else { throw NotMade(description: "no payment: \(answer)") }
+    return id
+  }
+
+  func tap(_ session: MadeSession, _ outcome: String = "SUCCESS") async throws {
+    let answer = try await call("simulateTap", ["session_id": session.id], query: "outcome=\(outcome)")
+    guard answer.status == 200 else { throw NotMade(description: "no tap: \(answer)") }
+  }
+
+  static func webhookBody(_ url: String = "http://127.0.0.1:9/hook") -> JSONValue {
+    ["name": "Backend", "url": .string(url), "events": ["*"]]
+  }
+
+  /// A webhook to where nobody listens. A merchant may have few: earlier ones make room.
+  func makeWebhook() async throws -> String {
+    let earlier = try await call("listWebhooks").json
+    for webhook in (earlier["total_elements"]?.integer ?? 0) >= 10 ? earlier["content"]?.elements ?? [] : [] {
+      try await call("deleteWebhook", ["id": webhook["id"]?.text ?? ""])
+    }
+    let answer = try await call("createWebhook", json: Self.webhookBody())
+    guard let id = answer.json["id"]?.text else { throw NotMade(description: "no webhook: \(answer)") }
+    return id
+  }
+
+  func makeDelivery() async throws -> String {
+    let webhook = try await makeWebhook()
+    try await call("sendWebhookTestEvent", ["id": webhook])
+    let list = try await call("listWebhookDeliveries", ["id": webhook])
+    guard let id = list.json["content"]?.elements.first?["id"]?.text else {
+      throw NotMade(description: "no delivery: \(list)")
+    }
+    return id
+  }
+
   /// The merchant's first location.
   func firstLocation() async throws -> String {
     guard let id = try await call("listLocations").json["content"]?.elements.last?["id"]?.text else {
@@ -128,13 +227,16 @@ extension APIClient {
     var json: JSONValue?
     /// For a device's operation: its token.
     var deviceToken: String?
+
+    var credential: Credential { deviceToken.map { .bearer($0) } ?? .standard }
   }
 
   /// Makes fresh what the call is about. `nil` for an operation it does not know.
   func goodCall(_ id: String) async throws -> GoodCall? {
     switch id {
     case "listEnrollments", "listDevices", "listLocations", "listAPIKeys", "listAuditEntries", "getCodeSecurity",
-      "getHealth", "getReadiness", "getMetrics", "getOpenAPIDocumentYAML", "getOpenAPIDocumentJSON":
+      "listSessions", "listWebhooks", "listEvents", "getClock", "getHealth", "getReadiness", "getMetrics",
+      "getOpenAPIDocumentYAML", "getOpenAPIDocumentJSON":
       return GoodCall()
     case "createEnrollment":
       return GoodCall(json: ["location_id": .string(try await firstLocation()), "metadata": ["store_id": "123"]])
@@ -153,16 +255,62 @@ extension APIClient {
       let location = try await firstLocation()
       return GoodCall(
         parameters: ["id": try await makeDevice(enrollment: ["location_id": .string(location)]).id],
-        json: id == "updateDevice" ? ["name": "Till 2", "metadata": ["store_id": "7"]] : nil)
+        json: id == "updateDevice" ? ["name": "Till 2", "metadata": ["store_id": "7"]] : JSONValue?.none)
     case "createLocation":
       return GoodCall(json: ["name": "Market stall", "country": "SE"])
     case "getLocation", "deleteLocation", "updateLocation":
       return GoodCall(
-        parameters: ["id": try await makeLocation()], json: id == "updateLocation" ? ["name": "Other"] : nil)
+        parameters: ["id": try await makeLocation()], json: id == "updateLocation" ? ["name": "Other"] : JSONValue?.none
+      )
     case "createAPIKey":
       return GoodCall(json: ["name": "Webshop"])
     case "revokeAPIKey":
       return GoodCall(parameters: ["id": try await makeKey().id])
+    default:
+      return try await goodPaymentCall(id)
+    }
+  }
+
+  private func goodPaymentCall(_ id: String) async throws -> GoodCall? {
+    switch id {
+    case "createSession":
+      return GoodCall(json: Self.sessionBody(try await makeSimulatedDevice().id))
+    case "getSession", "cancelSession", "simulateTap":
+      return GoodCall(parameters: ["session_id": try await makeSession().id])
+    case "streamOwnEvents", "listOwnSessions":
+      return GoodCall(deviceToken: try await makeSession().token)
+    case "getOwnSession", "markOwnSessionShown", "cancelOwnSession", "simulateOwnTap", "startPayment":
+      let session = try await makeSession()
+      return GoodCall(
+        parameters: ["session_id": session.id], json: id == "startPayment" ? ["method": "CARD"] : JSONValue?.none,
+        deviceToken: session.token)
+    case "finalizePayment", "cancelPayment":
+      let session = try await makeSession()
+      return GoodCall(
+        parameters: ["session_id": session.id, "payment_id": try await startPayment(session)],
+        deviceToken: session.token)
+    case "getOwnReceipt":
+      let session = try await makeSession()
+      try await tap(session)
+      return GoodCall(parameters: ["session_id": session.id], deviceToken: session.token)
+    case "createSimulatedDevice":
+      return GoodCall(json: ["name": "Till 1", "location_id": .string(try await firstLocation())])
+    case "planCardFault":
+      // Of an operation that no test calls by the way.
+      return GoodCall(json: ["operation": "REFUND", "fault": "ANSWER_TWICE"])
+    case "moveClock":
+      return GoodCall(json: ["advance_seconds": 1])
+    case "createWebhook":
+      // Makes room.
+      _ = try await makeWebhook()
+      return GoodCall(json: Self.webhookBody())
+    case "getWebhook", "deleteWebhook", "rotateWebhookSecret", "sendWebhookTestEvent", "listWebhookDeliveries",
+      "updateWebhook":
+      return GoodCall(
+        parameters: ["id": try await makeWebhook()],
+        json: id == "updateWebhook" ? Self.webhookBody("http://localhost:9/other") : JSONValue?.none)
+    case "resendWebhookDelivery":
+      return GoodCall(parameters: ["delivery_id": try await makeDelivery()])
     default:
       return nil
     }

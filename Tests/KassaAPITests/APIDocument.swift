@@ -25,6 +25,9 @@ struct APIDocument {
       path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
     }
     var takesBody: Bool { node["requestBody"] != nil }
+    var isPlaygroundOnly: Bool { node["x-playground-only"]?.bool == true }
+    /// Answers Server-Sent Events, which have no end.
+    var isStream: Bool { node["responses"]?["200"]?["content"]?["text/event-stream"] != nil }
   }
 
   struct Fault: Error, CustomStringConvertible {
@@ -76,6 +79,15 @@ struct APIDocument {
 
   /// The statuses that an operation may answer.
   func statuses(of operation: Described) -> [Int] { (operation.node["responses"]?.names ?? []).compactMap { Int($0) } }
+
+  /// The status of a good answer.
+  func goodStatus(of operation: Described) -> Int? { statuses(of: operation).first { (200...299).contains($0) } }
+
+  func takesIdempotencyKey(_ operation: Described) throws -> Bool {
+    try (operation.node["parameters"]?.elements ?? []).contains {
+      try validator.resolved($0)["name"]?.text?.lowercased() == "idempotency-key"
+    }
+  }
 
   /// Everything about an answer that is not as the document says.
   func flaws(of answer: HTTPAnswer, to operation: Described) throws -> [String] {

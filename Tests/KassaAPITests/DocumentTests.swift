@@ -66,24 +66,28 @@ struct DocumentTests {
       let client = try APIClient(server)
       for operation in client.document.operations {
         try await provoke(operation, client)
+        try await provokeQueryRefusals(operation, client)
         try await provokeBodyRefusals(operation, client)
+        try await provokeReplay(operation, client)
       }
       try await provokeConflicts(client)
+      try await provokeSessionConflicts(client)
       for operation in client.document.operations {
         var expected = Set(client.document.statuses(of: operation)).subtracting(Self.unreachable)
         // One writer: a request that still runs holds up its repetition instead of being seen by it.
-        if operation.method == "POST", operation.credential == .apiKey { expected.remove(409) }
+        if try client.document.takesIdempotencyKey(operation) { expected.remove(409) }
+        // Comes of races only: a cancel, or another settling, in the moment between.
+        if operation.id == "finalizePayment" { expected.remove(409) }
         #expect(client.seen.statuses(of: operation.id).isSuperset(of: expected), "\(operation.id)")
       }
     }
   }
 
-  /// A good answer, and what credentials, ids and queries are refused for.
+  /// A good answer, and what credentials and ids are refused for.
   private func provoke(_ operation: APIDocument.Described, _ client: APIClient) async throws {
     guard let good = try await client.knownGoodCall(operation.id) else { return }
-    let credential: APIClient.Credential = good.deviceToken.map { .bearer($0) } ?? .standard
-    let answer = try await client.call(operation.id, good.parameters, as: credential, json: good.json)
-    #expect((200...299).contains(answer.status), "\(operation.id): \(answer)")
+    let answer = try await client.call(operation.id, good.parameters, as: good.credential, json: good.json)
+    #expect(answer.status == client.document.goodStatus(of: operation), "\(operation.id): \(answer)")
 
     if operation.credential != .none {
       #expect(try await client.call(operation.id, good.parameters, as: .none, json: good.json).status == 401)
@@ -95,12 +99,33 @@ struct DocumentTests {
     }
     if !operation.pathParameters.isEmpty {
       let unknown = good.parameters.mapValues { _ in unknownID }
-      let answer = try await client.call(operation.id, unknown, as: credential, json: good.json)
+      let answer = try await client.call(operation.id, unknown, as: good.credential, json: good.json)
       #expect(answer.status == 404 && answer.code == "not_found", "\(operation.id)")
     }
-    if operation.method == "GET", client.document.statuses(of: operation).contains(400) {
-      let answer = try await client.call(operation.id, query: "page_size=0&cursor=%20", as: credential)
-      #expect(answer.status == 400 && answer.failingFields == ["cursor", "page_size"], "\(operation.id): \(answer)")
+  }
+
+  private func provokeQueryRefusals(_ operation: APIDocument.Described, _ client: APIClient) async throws {
+    guard !operation.takesBody, client.document.statuses(of: operation).contains(400) else { return }
+    guard let good = try await client.knownGoodCall(operation.id) else { return }
+    func refusal(_ query: String, headers: [(String, String)] = []) async throws -> HTTPAnswer {
+      try await client.call(operation.id, good.parameters, query: query, as: good.credential, headers: headers)
+    }
+    if operation.isStream {
+      for id in ["x", "-1", "1.0", ""] {
+        let answer = try await refusal("", headers: [("last-event-id", id)])
+        #expect(answer.status == 400 && answer.code == "invalid_header", "\(id): \(answer)")
+      }
+    } else if try client.document.takesIdempotencyKey(operation) {
+      #expect(try await refusal("", headers: [("idempotency-key", "a b")]).code == "invalid_header")
+    } else {
+      let (query, fields) =
+        switch operation.id {
+        case "listEvents": ("limit=0&after=%20", ["after", "limit"])
+        case "simulateTap", "simulateOwnTap": ("outcome=LOST", ["outcome"])
+        default: ("page_size=0&cursor=%20", ["cursor", "page_size"])
+        }
+      let answer = try await refusal(query)
+      #expect(answer.status == 400 && answer.failingFields == fields, "\(operation.id): \(answer)")
     }
   }
 
@@ -108,17 +133,32 @@ struct DocumentTests {
     guard operation.takesBody, let good = try await client.knownGoodCall(operation.id), let json = good.json else {
       return
     }
+    func refusal(_ headers: [(String, String)], _ body: [UInt8]) async throws -> Int {
+      try await client.call(operation.id, good.parameters, as: good.credential, headers: headers, body: body).status
+    }
     let type = [("content-type", "application/json")]
-    let tooLarge = [UInt8](repeating: UInt8(ascii: " "), count: 300 * 1024)
-    #expect(try await client.call(operation.id, good.parameters, headers: type, body: tooLarge).status == 413)
-    #expect(try await client.call(operation.id, good.parameters, headers: type, body: []).status == 400)
-    #expect(try await client.call(operation.id, good.parameters, body: json.bytes).status == 415)
-    guard operation.method == "POST", operation.credential == .apiKey else { return }
+    #expect(try await refusal(type, [UInt8](repeating: UInt8(ascii: " "), count: 300 * 1024)) == 413)
+    #expect(try await refusal(type, []) == 400)
+    #expect(try await refusal([], json.bytes) == 415)
+  }
+
+  /// Once per `Idempotency-Key`, where there is one.
+  private func provokeReplay(_ operation: APIDocument.Described, _ client: APIClient) async throws {
+    guard try client.document.takesIdempotencyKey(operation),
+      let good = try await client.knownGoodCall(operation.id)
+    else { return }
+    let status = client.document.goodStatus(of: operation)
     let key = [("idempotency-key", "walk-\(operation.id)")]
-    let other = json.setting("more", to: true)
-    #expect(try await client.call(operation.id, headers: key, json: json).status == 201)
-    #expect(try await client.call(operation.id, headers: key, json: json).header("idempotent-replayed") == "true")
-    #expect(try await client.call(operation.id, headers: key, json: other).status == 422)
+    let first = try await client.call(operation.id, good.parameters, headers: key, json: good.json)
+    #expect(first.status == status && first.header("idempotent-replayed") == nil, "\(operation.id): \(first)")
+    let again = try await client.call(operation.id, good.parameters, headers: key, json: good.json)
+    #expect(again.status == status && again.header("idempotent-replayed") == "true", "\(operation.id): \(again)")
+    #expect(again.body == first.body, "\(operation.id)")
+    if let json = good.json {
+      let other = json.setting("more", to: true)
+      let refused = try await client.call(operation.id, good.parameters, headers: key, json: other)
+      #expect(refused.status == 422 && refused.code == "idempotency_key_reused", "\(operation.id): \(refused)")
+    }
   }
 
   private func provokeConflicts(_ client: APIClient) async throws {
@@ -132,9 +172,53 @@ struct DocumentTests {
     #expect(deletion.code == "enrollment_consumed")
     #expect(try await client.call("deleteLocation", ["id": location]).code == "location_in_use")
     #expect(try await client.call("getEnrollment", ["enrollment_id": enrollment.id]).json["status"] == "CONSUMED")
+    #expect(try await client.call("createSession", json: APIClient.sessionBody(unknownID)).code == "not_found")
     // Every kind of entry that there is by now, on one page.
     let audit = try await client.call("listAuditEntries", query: "page_size=1000")
     let types = Set(audit.json["content"]?.elements.compactMap { $0["type"]?.text } ?? [])
     #expect(types.isSuperset(of: ["merchant.created", "enrollment.consumed", "device.paired", "api_key.revoked"]))
+  }
+
+  private func provokeSessionConflicts(_ client: APIClient) async throws {
+    func code(
+      _ operation: String, _ session: APIClient.MadeSession, payment: String? = nil, json: JSONValue? = nil
+    ) async throws -> String? {
+      let isDevices = try client.document.operation(operation).credential == .device
+      var parameters = ["session_id": session.id]
+      parameters["payment_id"] = payment
+      return try await client.call(
+        operation, parameters, as: isDevices ? .bearer(session.token) : .standard, json: json
+      ).code
+    }
+    let card: JSONValue = ["method": "CARD"]
+    let paid = try await client.makeSession()
+    try await client.tap(paid)
+    for operation in ["cancelSession", "cancelOwnSession", "simulateTap", "simulateOwnTap"] {
+      #expect(try await code(operation, paid) == "session_finalized", "\(operation)")
+    }
+    #expect(try await code("startPayment", paid, json: card) == "session_finalized")
+
+    let cancelled = try await client.makeSession()
+    #expect(try await code("getOwnReceipt", cancelled) == "not_found")
+    #expect(try await code("cancelSession", cancelled) == nil)
+    #expect(try await code("cancelSession", cancelled) == nil)
+    #expect(try await code("simulateTap", cancelled) == "session_over")
+    #expect(try await code("startPayment", cancelled, json: card) == "session_over")
+
+    let begun = try await client.makeSession()
+    #expect(try await code("startPayment", begun, json: ["method": "SWISH"]) == "method_unavailable")
+    let payment = try await client.startPayment(begun)
+    #expect(try await code("startPayment", begun, json: card) == "payment_in_progress")
+    let second = try await client.call("createSession", json: APIClient.sessionBody(begun.device))
+    let waiting = APIClient.MadeSession(
+      id: try #require(second.json["session_id"]?.text), device: begun.device, token: begun.token)
+    #expect(try await code("startPayment", waiting, json: card) == "device_busy")
+    #expect(try await client.call("deleteDevice", ["id": begun.device]).code == "device_payment_in_flight")
+    let fault: JSONValue = ["operation": "CANCEL", "fault": "UNREACHABLE"]
+    #expect(try await client.call("planCardFault", json: fault).status == 204)
+    #expect(try await code("cancelPayment", begun, payment: payment) == "payment_outcome_unknown")
+    let declined = try await client.makeSession()
+    try await client.tap(declined, "STOLEN_CARD")
+    #expect(try await code("getSession", declined) == nil)
   }
 }

@@ -10,13 +10,15 @@ struct IdempotencyTests {
   @Test func aRepetitionAnswersTheSameBytes() async throws {
     try await withServer { server in
       let client = try APIClient(server)
-      for id in ["createEnrollment", "createLocation", "createAPIKey"] {
+      for operation in client.document.operations
+      where try operation.takesBody && client.document.takesIdempotencyKey(operation) {
+        let (id, good) = (operation.id, client.document.goodStatus(of: operation))
         guard let json = try await client.knownGoodCall(id)?.json else { continue }
         let first = try await client.call(id, headers: key("k"), json: json)
-        #expect(first.status == 201 && first.header("idempotent-replayed") == nil)
+        #expect(first.status == good && first.header("idempotent-replayed") == nil)
         for _ in 0..<3 {
           let again = try await client.call(id, headers: key("k"), json: json)
-          #expect(again.status == 201 && again.body == first.body && again.header("idempotent-replayed") == "true")
+          #expect(again.status == good && again.body == first.body && again.header("idempotent-replayed") == "true")
         }
         #expect(try await client.call(id, headers: key("K"), json: json).body != first.body)
         #expect(try await client.call(id, json: json).body != first.body)
@@ -36,6 +38,26 @@ struct IdempotencyTests {
       let replay = try await client.call("createEnrollment", headers: key("once"), json: json)
       #expect(replay.body == enrollment.body && replay.json["status"] == "PENDING")
       #expect(try await client.call("listEnrollments", query: "metadata=n:1").json["total_elements"] == 0)
+    }
+  }
+
+  /// A simulated device is an enrollment and a registration: each happens once.
+  @Test func aSimulatedDeviceIsMadeOnce() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let json: JSONValue = ["name": "Till 1"]
+      let first = try await client.call("createSimulatedDevice", headers: key("till"), json: json)
+      let again = try await client.call("createSimulatedDevice", headers: key("till"), json: json)
+      #expect(first.status == 201 && again.body == first.body && again.header("idempotent-replayed") == "true")
+      for list in ["listDevices", "listEnrollments"] {
+        #expect(try await client.call(list).json["total_elements"] == 1, "\(list)")
+      }
+      // Its token works, however often it was told.
+      let token = try #require(again.json["credentials"]?["bearer_token"]?.text)
+      #expect(try await client.call("getOwnDevice", as: .bearer(token)).status == 200)
+      let other = try await client.call("createSimulatedDevice", headers: key("other"), json: json)
+      #expect(other.status == 201 && other.json["id"] != first.json["id"])
+      #expect(try await client.call("createSimulatedDevice", headers: key("till"), json: ["name": "2"]).status == 422)
     }
   }
 

@@ -98,7 +98,9 @@ struct RequestRulesTests {
       let paths = [
         "/", "/ipp", "/ipp/v1", "/ipp/v1/", "/ipp/v1/enrollments/", "//ipp/v1/enrollments", "/ipp/v1/enrollments/a/b",
         "/IPP/v1/enrollments", "/ipp/v1/Enrollments", "/ipp/v2/enrollments", "/portal/v1/merchants",
-        "/ipp/v1/%65nrollments", "/ipp/v1/dev", "/favicon.ico", "/ipp/v1/enrollments%2f", "/health/",
+        "/ipp/v1/%65nrollments", "/ipp/v1/dev", "/ipp/v1/dev/nothing", "/pos/v1", "/pos/v1/events/",
+        "/pos/v1/sessions/a/receipt/b", "/portal/v1/webhooks/a/nothing", "/ipp/v1/sessions/a/nothing", "/favicon.ico",
+        "/ipp/v1/enrollments%2f", "/health/",
       ]
       for path in paths {
         for method in ["GET", "POST", "DELETE", "OPTIONS"] {
@@ -122,6 +124,49 @@ struct RequestRulesTests {
           #expect(Set(allow) == allowed && allow.count == allowed.count, "\(method) \(path)")
         }
       }
+    }
+  }
+
+  /// In production the playground's paths are unknown ones, byte for byte, whoever asks and by whatever method.
+  @Test(.timeLimit(.minutes(2))) func productionKnowsNoPlayground() async throws {
+    let document = try APIDocument.compiledIn()
+    let playground = document.operations.filter(\.isPlaygroundOnly)
+    #expect(playground.count >= 6)
+    func paths() -> Set<String> {
+      Set(
+        playground.map { operation in
+          operation.path.split(separator: "/").map { $0.hasPrefix("{") ? "/\(unknownID)" : "/\($0)" }.joined()
+        })
+    }
+    func answers(_ server: ServerProcess, _ path: String, _ key: String) async throws -> Set<[String]> {
+      var seen: Set<[String]> = []
+      for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"] {
+        for authorization in [nil, "Basic \(key)", "Basic wrong", "Bearer kassa_live_device_x"] {
+          for body in [nil, Array("{\"name\":\"Till\"}".utf8), Array("{".utf8)] as [[UInt8]?] {
+            var call = HTTPCall(method, path, headers: [("x-request-id", "the same")], body: body)
+            if let authorization { call.headers.append((name: "authorization", value: authorization)) }
+            call.headers.append((name: "content-type", value: "application/json"))
+            let answer = try await server.send(call)
+            seen.insert(
+              ["\(answer.status)", answer.text]
+                + answer.headers.filter { $0.name != "date" }.map { "\($0.name): \($0.value)" })
+          }
+        }
+      }
+      return seen
+    }
+    try await withServer("serve", ["--environment", "production"]) { server in
+      let key = try await server.makeMerchant().apiKey
+      let unknown = try await answers(server, "/ipp/v1/nothing", key)
+      #expect(unknown.count == 1 && unknown.first?.first == "404")
+      for path in paths() {
+        #expect(try await answers(server, path, key) == unknown, "\(path)")
+      }
+    }
+    // The control: in the playground they are there.
+    try await withServer { server in
+      let unknown = try await answers(server, "/ipp/v1/nothing", server.apiKey)
+      for path in paths() { #expect(try await answers(server, path, server.apiKey) != unknown, "\(path)") }
     }
   }
 

@@ -129,6 +129,10 @@ struct SchemaValidator {
       let missing = argument.elements.compactMap(\.text).filter { object[$0] == nil }
       return missing.isEmpty ? nil : "lacks \(missing.joined(separator: ", "))"
     case "maxProperties": return broken(value.members.count > (try limit()))
+    case "minItems":
+      let least = try limit()
+      guard case .array(let elements) = value else { return nil }
+      return broken(elements.count < least)
     case "maxItems": return broken(value.elements.count > (try limit()))
     case "minLength": return broken(Int64(value.text?.unicodeScalars.count ?? .max) < (try limit()))
     case "maxLength": return broken(Int64(value.text?.unicodeScalars.count ?? 0) > (try limit()))
@@ -146,6 +150,11 @@ struct SchemaValidator {
   }
 
   private static func isOfType(_ value: JSONValue, _ type: JSONValue) throws(SchemaFault) -> Bool {
+    if case .array(let alternatives) = type, !alternatives.isEmpty {
+      var isOfAny = false
+      for alternative in alternatives where try isOfType(value, alternative) { isOfAny = true }
+      return isOfAny
+    }
     switch (type.text, value) {
     case ("object", .object), ("array", .array), ("string", .string), ("boolean", .bool), ("null", .null),
       ("integer", .integer), ("number", .integer), ("number", .number):

@@ -18,7 +18,8 @@ struct SchemaValidatorTests {
 
   private static let accepted: [(JSONValue, JSONValue)] = [
     ("a", ["type": "string"]), (7, ["type": "integer"]), (7, ["type": "number"]), (.number("0.5"), ["type": "number"]),
-    (true, ["type": "boolean"]), (nil, ["type": "null"]), ([], ["type": "array"]), ([:], ["type": "object"]),
+    (true, ["type": "boolean"]), (nil, ["type": "null"]), (nil, ["type": ["string", "null"]]),
+    ("a", ["type": ["string", "null"]]), ([], ["type": "array"]), ([:], ["type": "object"]),
     ("b", ["enum": ["a", "b"]]), ("ok", ["const": "ok"]),
     ("e\u{301}", ["maxLength": 2, "minLength": 2]), (5, ["minimum": 5, "maximum": 5]),
     (.number("9.5e-07"), ["type": "number", "minimum": 0]),
@@ -26,6 +27,7 @@ struct SchemaValidatorTests {
     ("550e8400-E29B-41d4-a716-446655440000", ["format": "uuid"]), ("2024-01-15T11:30:00Z", ["format": "date-time"]),
     ("2024-01-15T11:30:00.123+02:00", ["format": "date-time"]), ("about:blank", ["format": "uri"]),
     (2_147_483_647, ["format": "int32"]), ([1, 2], ["items": ["type": "integer"], "maxItems": 2]),
+    ([1, 2], ["minItems": 2]), ([], ["minItems": 0]), ("no array", ["minItems": 1]),
     (["a": "x"], ["additionalProperties": ["type": "string"], "propertyNames": ["maxLength": 1]]),
     (["a": ["b": 1]], ["properties": ["a": ["properties": ["b": [:]]]]]),
     (["id": 1, "name": "x"], ["allOf": [["$ref": "#/schemas/Base"], ["properties": ["name": [:]]]]]),
@@ -51,9 +53,12 @@ struct SchemaValidatorTests {
     ("2024-01-15 11:30:00Z", ["format": "date-time"]), ("2024-01-15T11:30:00", ["format": "date-time"]),
     ("no uri", ["format": "uri"]), (2_147_483_648, ["format": "int32"]),
     (.number("9223372036854775808"), ["format": "int64"]),
-    ([1, "2"], ["items": ["type": "integer"]]), ([1, 2, 3], ["maxItems": 2]),
+    ([1, "2"], ["items": ["type": "integer"]]), ([1, 2, 3], ["maxItems": 2]), ([1], ["minItems": 2]),
+    ([], ["minItems": 1]),
+    (["a": []], ["properties": ["a": ["minItems": 1]]]),
     (["ab": "x"], ["additionalProperties": ["type": "string"], "propertyNames": ["maxLength": 1]]),
     (["a": 1], ["additionalProperties": ["type": "string"]]), (["a": 1, "b": 2], ["maxProperties": 1]),
+    (7, ["type": ["string", "null"]]), (nil, ["type": ["string", "integer"]]),
     // Not described, at any depth and beside parts that describe other things.
     (["a": 1], ["type": "object"]), (["a": 1, "b": 2], ["properties": ["a": [:]]]),
     (["a": ["c": 1]], ["properties": ["a": ["properties": ["b": [:]]]]]),
@@ -75,8 +80,11 @@ struct SchemaValidatorTests {
   }
 
   private static let faulty: [JSONValue] = [
-    ["patternProperties": [:]], ["not": [:]], ["typ": "string"], ["type": "text"], ["type": ["string", "null"]],
-    ["format": "email"], ["pattern": "("], ["pattern": 1], ["minLength": "1"], ["$ref": "#/schemas/Nobody"],
+    ["patternProperties": [:]], ["not": [:]], ["typ": "string"], ["type": "text"], ["type": ["string", "text"]],
+    ["type": ["text", "string"]],
+    ["type": []],
+    ["format": "email"], ["pattern": "("], ["pattern": 1], ["minLength": "1"], ["minItems": "1"],
+    ["$ref": "#/schemas/Nobody"],
     ["$ref": "https://example.com/schema"], ["allOf": [["unknown": 1]]], ["properties": ["a": ["unknown": 1]]],
     true,
   ]

@@ -1,6 +1,5 @@
 import NIOCore
 import NIOPosix
-import Synchronization
 
 /// One HTTP/1.1 connection to 127.0.0.1, kept alive. Speaks in calls and answers, or in raw bytes for what no proper
 /// client sends. Used by one task at a time.
@@ -9,10 +8,10 @@ package final class HTTPConnection: Sendable {
   package static let patienceSeconds: Int64 = 120
 
   private let channel: any Channel
-  private let inbox: AnswerInbox
+  private let inbox: Inbox<HTTPAnswer>
   package let host: String
 
-  private init(channel: any Channel, inbox: AnswerInbox, host: String) {
+  private init(channel: any Channel, inbox: Inbox<HTTPAnswer>, host: String) {
     self.channel = channel
     self.inbox = inbox
     self.host = host
@@ -21,7 +20,7 @@ package final class HTTPConnection: Sendable {
   /// Connects. A connection that `reads` nothing leaves every answer in the sockets' buffers, of which its own is kept
   /// small.
   package static func open(port: Int, reads: Bool = true) async throws -> HTTPConnection {
-    let inbox = AnswerInbox()
+    let inbox = Inbox<HTTPAnswer>()
     var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connectTimeout(.seconds(patienceSeconds))
     bootstrap = bootstrap.channelOption(.autoRead, value: reads)
@@ -76,76 +75,14 @@ package final class HTTPConnection: Sendable {
   }
 }
 
-/// The answers of one connection, and who waits for them.
-final class AnswerInbox: Sendable {
-  private struct State {
-    var answers: [HTTPAnswer] = []
-    var waiting: [(id: Int, continuation: CheckedContinuation<HTTPAnswer, any Error>, hangGuard: Scheduled<Void>)] = []
-    var end: HTTPFailure?
-    var lastID = 0
-  }
-
-  private let state = Mutex(State())
-
-  var isEmpty: Bool { state.withLock { $0.answers.isEmpty } }
-
-  func put(_ answer: HTTPAnswer) {
-    let first = state.withLock { state in
-      if state.waiting.isEmpty {
-        state.answers.append(answer)
-        return nil as (CheckedContinuation<HTTPAnswer, any Error>, Scheduled<Void>)?
-      }
-      let first = state.waiting.removeFirst()
-      return (first.continuation, first.hangGuard)
-    }
-    first?.1.cancel()
-    first?.0.resume(returning: answer)
-  }
-
-  func end(_ failure: HTTPFailure) {
-    let waiting = state.withLock { state in
-      if state.end == nil { state.end = failure }
-      defer { state.waiting = [] }
-      return state.waiting.map { ($0.continuation, $0.hangGuard) }
-    }
-    for (continuation, hangGuard) in waiting {
-      hangGuard.cancel()
-      continuation.resume(throwing: failure)
-    }
-  }
-
-  func next(withinSeconds seconds: Int64, on eventLoop: any EventLoop) async throws -> HTTPAnswer {
-    try await withCheckedThrowingContinuation { continuation in
-      let ready: Result<HTTPAnswer, any Error>? = state.withLock { state in
-        if !state.answers.isEmpty { return .success(state.answers.removeFirst()) }
-        if let end = state.end { return .failure(end) }
-        state.lastID += 1
-        let id = state.lastID
-        let hangGuard = eventLoop.scheduleTask(in: .seconds(seconds)) { self.giveUp(id) }
-        state.waiting.append((id, continuation, hangGuard))
-        return nil
-      }
-      if let ready { continuation.resume(with: ready) }
-    }
-  }
-
-  private func giveUp(_ id: Int) {
-    let continuation = state.withLock { state in
-      let index = state.waiting.firstIndex { $0.id == id }
-      return index.map { state.waiting.remove(at: $0).continuation }
-    }
-    continuation?.resume(throwing: HTTPFailure.timedOut)
-  }
-}
-
 /// Turns what arrives into answers.
 private final class AnswerHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
 
-  private let inbox: AnswerInbox
+  private let inbox: Inbox<HTTPAnswer>
   private var parser = AnswerParser()
 
-  init(inbox: AnswerInbox) { self.inbox = inbox }
+  init(inbox: Inbox<HTTPAnswer>) { self.inbox = inbox }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     parser.take(unwrapInboundIn(data).readableBytesView)

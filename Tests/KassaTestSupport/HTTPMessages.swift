@@ -68,7 +68,7 @@ struct AnswerParser {
   private var scanned = 0
   private var pending: (answer: HTTPAnswer, framing: Framing)?
 
-  private enum Framing {
+  enum Framing {
     case length(Int)
     case chunked
     case untilEnd
@@ -119,7 +119,7 @@ struct AnswerParser {
     return found
   }
 
-  private static func head(_ bytes: ArraySlice<UInt8>) throws(HTTPFailure) -> (HTTPAnswer, Framing) {
+  static func head(_ bytes: ArraySlice<UInt8>) throws(HTTPFailure) -> (HTTPAnswer, Framing) {
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
     let statusLine = lines[0].split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
     guard statusLine.count >= 2, statusLine[0] == "HTTP/1.1", let status = Int(statusLine[1]) else {

@@ -7,15 +7,20 @@ import KassaStore
 enum PlaygroundOperations {
   static let all: [Operation] = [
     .merchant("createSimulatedDevice", .post, "/ipp/v1/dev/devices", body: .json) { call in
-      var fields = FieldReader(try await call.body().object)
+      let body = try await call.body()
+      var fields = FieldReader(body.object)
       let name = fields.requiredText("name", characters: 1...APILimits.nameCharactersMax)
       let locationID = fields.identifier("location_id", of: Location.self)
       let metadata = fields.metadata("metadata")
       try fields.finish()
-      let device = try await call.service.createSimulatedDevice(
-        name: name ?? "", metadata: metadata, locationID: locationID, as: call.principal)
       let now = call.service.now
-      return .json(201, jsonObject { DeviceWire.write(device, at: now, &$0) })
+      let render: @Sendable (RegisteredDevice) -> RenderedAnswer = { device in
+        RenderedAnswer(status: 201, body: jsonObject { DeviceWire.write(device, at: now, &$0) })
+      }
+      let device = try await call.service.createSimulatedDevice(
+        name: name ?? "", metadata: metadata, locationID: locationID, as: call.principal,
+        once: try call.once(body, render: render))
+      return .answered(device, render: render)
     },
     .merchant("simulateTap", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-tap") { call in
       let id: SessionID = try call.call.pathID("session_id")

@@ -51,6 +51,27 @@ extension KassaService {
   /// deployment's also when it was malformed or UUID-shaped, and so no guess. Throws `ServiceFailure.codeAttemptsExceeded` when there is none left, and
   /// `ServiceFailure.enrollmentCodeInvalid`, after the same work, for every other reason not to pair.
   package func registerDevice(_ input: RegisterDevice) async throws -> RegisteredDevice {
+    guard let registered = try await store.write(try redemption(input)) else {
+      throw ServiceFailure.enrollmentCodeInvalid
+    }
+    return registered
+  }
+
+  /// The same for one of the merchant's own enrollments, once per idempotency key. A refusal changes nothing.
+  func registerDevice(
+    _ input: RegisterDevice, as principal: MerchantPrincipal, once: IdempotentRequest<RegisteredDevice>?
+  ) async throws -> Answered<RegisteredDevice> {
+    let redeem = try redemption(input)
+    return try await writeOnce(once, for: principal.merchantID, at: now) { transaction in
+      guard let registered = try redeem(transaction) else { throw ServiceFailure.enrollmentCodeInvalid }
+      return registered
+    }
+  }
+
+  /// What redeems an enrollment within a transaction. Gives `nil` for one that cannot be redeemed.
+  private func redemption(
+    _ input: RegisterDevice
+  ) throws -> @Sendable (any WriteTransaction) throws -> RegisteredDevice? {
     let now = self.now
     var generator = SystemRandomNumberGenerator()
     let id = DeviceID(using: &generator)
@@ -59,7 +80,7 @@ extension KassaService {
     let replay = try input.registrationID.map { try registrationReplay(input, id: $0, token: token, at: now) }
     let secrets = self.secrets
 
-    let registered: RegisteredDevice? = try await store.write { transaction in
+    return { transaction in
       if let replay, let earlier = try transaction.devices.findReplay(requestHash: replay.requestHash, at: now) {
         let token = try secrets.opened(earlier.sealedToken, .deviceToken, owner: replay.requestHash)
         return RegisteredDevice(device: earlier.device, bearerToken: String(decoding: token, as: UTF8.self))
@@ -89,8 +110,6 @@ extension KassaService {
           related: enrollment.id, device: id), in: transaction)
       return RegisteredDevice(device: device, bearerToken: token)
     }
-    guard let registered else { throw ServiceFailure.enrollmentCodeInvalid }
-    return registered
   }
 
   private func registrationReplay(

@@ -30,10 +30,12 @@ extension KassaService {
     _ = try? await apply(answer, to: charge.paymentID, of: charge.merchantID)
   }
 
-  /// Makes an enrollment and registers a simulated device with it at once (contract, section 9).
+  /// Makes an enrollment and registers a simulated device with it at once (contract, section 9). Each of the two is done
+  /// once per idempotency key, so that a repetition goes on where the first request came to.
   package func createSimulatedDevice(
-    name: String, metadata: Metadata, locationID: LocationID?, as principal: MerchantPrincipal
-  ) async throws -> RegisteredDevice {
+    name: String, metadata: Metadata, locationID: LocationID?, as principal: MerchantPrincipal,
+    once: IdempotentRequest<RegisteredDevice>? = nil
+  ) async throws -> Answered<RegisteredDevice> {
     let simulated = metadata.setting("simulated", to: "true")
     guard simulated.pairs.count <= Metadata.pairsMax else {
       throw ServiceFailure.invalid([
@@ -43,13 +45,27 @@ extension KassaService {
     let enrollment = try await createEnrollment(
       CreateEnrollment(
         metadata: simulated,
-        lifeMilliseconds: Limits.enrollmentLifeDefaultMilliseconds, locationID: locationID), as: principal)
-    guard case .fresh(let created) = enrollment, let token = created.url?.split(separator: "#").last else {
-      throw ServiceFailure.enrollmentCodeInvalid
-    }
+        lifeMilliseconds: Limits.enrollmentLifeDefaultMilliseconds, locationID: locationID), as: principal,
+      once: once.map { once in
+        IdempotentRequest(operation: "enrollment of \(once.operation)", key: once.key, bodyHash: once.bodyHash) {
+          RenderedAnswer(status: 201, body: Array(Self.idAndToken($0).utf8))
+        }
+      })
+    let made =
+      switch enrollment {
+      case .fresh(let created): Self.idAndToken(created)
+      case .replayed(let answer): String(decoding: answer.body, as: UTF8.self)
+      }
+    let parts = made.split(separator: " ").map(String.init)
+    guard parts.count == 2 else { throw ServiceFailure.enrollmentCodeInvalid }
     return try await registerDevice(
       RegisterDevice(
-        proof: .token(String(token)), hardwareID: "simulated-\(created.enrollment.id)", platform: .terminal, name: name,
-        registrationID: nil, keyThumbprint: nil, source: "simulated", requestID: principal.requestID))
+        proof: .token(parts[1]), hardwareID: "simulated-\(parts[0])", platform: .terminal, name: name,
+        registrationID: nil, keyThumbprint: nil, source: "simulated", requestID: principal.requestID),
+      as: principal, once: once)
+  }
+
+  private static func idAndToken(_ readable: ReadableEnrollment) -> String {
+    "\(readable.enrollment.id) \(readable.url?.split(separator: "#").last ?? "")"
   }
 }
