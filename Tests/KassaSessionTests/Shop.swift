@@ -54,8 +54,9 @@ final class Shop: Sendable {
   // MARK: Setting up
 
   func pair() async throws -> DevicePrincipal {
-    let paired = try await service.createSimulatedDevice(
+    let answered = try await service.createSimulatedDevice(
       name: "Till", metadata: .empty, locationID: nil, as: backend)
+    guard case .fresh(let paired) = answered else { throw ServiceFailure.notFound }
     return try await service.authenticateDevice(token: paired.bearerToken, proof: nil, requestID: "device")
   }
 
