@@ -22,7 +22,7 @@ run: packages ## Build, and start the playground on http://127.0.0.1:8080
 .PHONY: test
 test: packages lint ## Check the format, build, and run all tests
 	swift build $(SWIFT_FLAGS) --build-tests
-	swift test --skip-build $(ARGUMENTS)
+	swift test --skip-build --no-parallel $(ARGUMENTS)
 
 .PHONY: lint
 lint: ## Check the format of the sources
@@ -39,7 +39,7 @@ build: packages ## Build the optimised program: .build/release/kassa
 .PHONY: golden
 golden: packages ## Rewrite the generated pages under docs/reference
 	swift build $(SWIFT_FLAGS) --build-tests
-	KASSA_UPDATE_GOLDEN=1 swift test --skip-build --filter Golden
+	KASSA_UPDATE_GOLDEN=1 swift test --skip-build --no-parallel
 
 .PHONY: bench
 bench: build ## Measure against the engine's limit and nginx, as ratios in one run
