@@ -27,7 +27,11 @@ struct APIDocument {
     var takesBody: Bool { node["requestBody"] != nil }
     var isPlaygroundOnly: Bool { node["x-playground-only"]?.bool == true }
     /// Answers Server-Sent Events, which have no end.
-    var isStream: Bool { node["responses"]?["200"]?["content"]?["text/event-stream"] != nil }
+    /// An operation that may answer with JSON as well streams only when it is asked to.
+    var isStream: Bool {
+      let content = node["responses"]?["200"]?["content"]
+      return content?["text/event-stream"] != nil && content?["application/json"] == nil
+    }
   }
 
   struct Fault: Error, CustomStringConvertible {
