@@ -77,7 +77,8 @@ import Testing
       fastHasAll.store(true, ordering: .relaxed)
       try await harness.nothingPending()
     }
-    #expect(slow.requests.count == sessions.count)
+    // At least once: what it held for longer than a try may take came to it again.
+    #expect(Set(slow.requests.map { $0.headers["webhook-id"] }).count == sessions.count)
     for receiver in [slow, fast] { await receiver.close() }
   }
 
