@@ -38,12 +38,13 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "KassaProviders", dependencies: ["KassaDomain", "KassaService", "KassaStore"], swiftSettings: strict),
+    .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
     .target(
       name: "KassaAPI",
       dependencies: [
-        "KassaDomain", "KassaJSON", "KassaService", "KassaStore",
+        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
