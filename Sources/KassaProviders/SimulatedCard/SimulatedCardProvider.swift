@@ -29,10 +29,10 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     case reverse = "REVERSE"
   }
 
-  private struct PlannedFault: Sendable {
-    let operation: Operation
-    let fault: Fault
-    let delayMilliseconds: Int64
+  package struct PlannedFault: Sendable, Equatable {
+    package let operation: Operation
+    package let fault: Fault
+    package let delayMilliseconds: Int64
   }
 
   /// Faults that may be waiting.
@@ -58,6 +58,12 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
       return true
     }
   }
+
+  /// The faults that wait, the next one of each operation first.
+  package var plannedFaults: [PlannedFault] { faults.withLock { $0 } }
+
+  /// Forgets every fault that waits.
+  package func clearFaults() { faults.withLock { $0 = [] } }
 
   /// A card is held to the reader. Returns `false` when the reader does not wait for one.
   package func tap(_ payment: PaymentID, _ outcome: SimulatedOutcome) async throws -> Bool {
