@@ -40,7 +40,10 @@ package enum KassaServer {
       let playgroundParts = settings.environment == .playground ? PlaygroundParts(store: store) : nil
       let service = makeService(
         settings, store: store, secrets: secrets, playground: playgroundParts,
-        paymentChanged: { metrics.count($0) }, listeningURL: { address.url })
+        paymentNoticed: { notice in
+          metrics.count(notice)
+          logger.log(notice)
+        }, listeningURL: { address.url })
       playgroundParts?.connect(service)
       try await claim(service, database: settings.database)
       let playground = settings.environment == .playground ? try await service.preparePlayground() : nil
@@ -91,7 +94,7 @@ package enum KassaServer {
         metrics: {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
-            pendingCallbacks: try? await service.pendingCallbacks())
+            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments())
         }))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
@@ -124,7 +127,8 @@ package enum KassaServer {
 
   package static func makeService(
     _ settings: ServerSettings, store: any Store, secrets: ServerSecrets, playground: PlaygroundParts? = nil,
-    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in }, listeningURL: @escaping @Sendable () -> String
+    paymentNoticed: @escaping @Sendable (PaymentNotice) -> Void = { _ in },
+    listeningURL: @escaping @Sendable () -> String
   ) -> KassaService {
     KassaService(
       store: store, secrets: secrets, environment: settings.environment,
@@ -134,7 +138,7 @@ package enum KassaServer {
         sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
       providers: FixedProviders(playground.map { [.card: $0.cards] } ?? [:]),
       webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared),
-      paymentChanged: paymentChanged,
+      paymentNoticed: paymentNoticed,
       clock: playground?.clock.now ?? SystemClock.now)
   }
 

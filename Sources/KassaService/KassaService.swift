@@ -1,5 +1,6 @@
 import KassaDomain
 import KassaStore
+import Synchronization
 
 /// The use cases, one file a verb. Knows neither HTTP nor SQL.
 package struct KassaService: Sendable {
@@ -11,9 +12,10 @@ package struct KassaService: Sendable {
   /// Who collects money.
   let providers: any ProviderDirectory
   package let signals = FeedSignals()
-  /// Told of each attempt that reached another outcome, after the commit.
-  let paymentChanged: @Sendable (Payment) -> Void
+  /// Told what those who run Kassa should hear of attempts.
+  let paymentNoticed: @Sendable (PaymentNotice) -> Void
   let webhookGate: any WebhookGate
+  private let readiness = Readiness()
   /// Rings after every commit of this process.
   package let commits = CommitSignal()
 
@@ -23,7 +25,7 @@ package struct KassaService: Sendable {
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
     providers: any ProviderDirectory = FixedProviders(),
     webhookGate: any WebhookGate = ClosedWebhookGate(),
-    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in },
+    paymentNoticed: @escaping @Sendable (PaymentNotice) -> Void = { _ in },
     clock: @escaping @Sendable () -> Timestamp
   ) {
     self.store = SignallingStore(base: store, signal: commits)
@@ -32,7 +34,7 @@ package struct KassaService: Sendable {
     self.environment = environment
     self.settings = settings
     self.providers = providers
-    self.paymentChanged = paymentChanged
+    self.paymentNoticed = paymentNoticed
     self.clock = clock
   }
 
@@ -45,10 +47,26 @@ package struct KassaService: Sendable {
     try queueCallbacks(of: event, in: transaction)
   }
 
-  /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
-  package func checkReadiness() async throws { try await store.checkWritable() }
+  /// Proves that a write can be made durable now, or could a moment ago: anybody may ask, so asking must not cost a commit
+  /// each time. Throws `StoreError` otherwise.
+  package func checkReadiness() async throws {
+    if readiness.isRecent { return }
+    try await store.checkWritable()
+    readiness.note()
+  }
 
   package var storeActivity: StoreActivity { store.activity }
+}
+
+/// When the store was last found to be writable.
+private final class Readiness: Sendable {
+  private let writableAt = Mutex<ContinuousClock.Instant?>(nil)
+
+  var isRecent: Bool {
+    writableAt.withLock { $0.map { $0.duration(to: .now) < .seconds(Limits.readinessSeconds) } ?? false }
+  }
+
+  func note() { writableAt.withLock { $0 = .now } }
 }
 
 /// What an operator may set.

@@ -22,20 +22,28 @@ final class Shop: Sendable {
   let clock = TestClock()
   let cards: SimulatedCardProvider
   let service: KassaService
+  let notices: Notices
   let backend: MerchantPrincipal
   private let folder: URL
 
-  /// `around` may put another store between the service and the database.
-  init(answerSeconds: Int64 = 15, around: @Sendable (SQLiteStore) -> any Store = { $0 }) async throws {
+  /// `around` may put another store between the service and the database, and `before` another provider before the card
+  /// network.
+  init(
+    answerSeconds: Int64 = 15, around: @Sendable (SQLiteStore) -> any Store = { $0 },
+    before: @Sendable (SimulatedCardProvider) -> any PaymentProvider = { $0 }
+  ) async throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("kassa-sessions-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     store = try SQLiteStore(path: folder.appendingPathComponent("kassa.sqlite").path)
     cards = SimulatedCardProvider(store: store)
+    let notices = Notices()
+    self.notices = notices
     let secrets = try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes)))
     service = KassaService(
       store: around(store), secrets: secrets, environment: .playground,
       settings: ServiceSettings(providerAnswerSeconds: answerSeconds, publicURL: { "http://localhost" }),
-      providers: FixedProviders([.card: cards]), clock: { [clock] in clock.now })
+      providers: FixedProviders([.card: before(cards)]), paymentNoticed: { notices.add($0) },
+      clock: { [clock] in clock.now })
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")
@@ -121,6 +129,33 @@ final class Shop: Sendable {
       clock.advance(seconds: Limits.outcomeCheckSecondsMax)
     }
     throw Violation(description: "the reconciler never comes to rest")
+  }
+}
+
+/// What those who run Kassa were told.
+final class Notices: Sendable {
+  private let noticed = Mutex<[PaymentNotice]>([])
+
+  var all: [PaymentNotice] { noticed.withLock { $0 } }
+
+  func add(_ notice: PaymentNotice) { noticed.withLock { $0.append(notice) } }
+
+  /// The words of it all, in their order, but for outcomes: `unknown: the answer was lost`.
+  var words: [String] {
+    all.compactMap { notice in
+      switch notice.what {
+      case .outcome: nil
+      case .unknown(let detail): "unknown: \(detail.text)"
+      case .settled: "settled"
+      case .givenUp: "given up"
+      case .unverified(let detail): "unverified: \(detail.text)"
+      case .lateMoney: "late money"
+      case .givenBack: "given back"
+      case .givingBack: "giving back"
+      case .reversalRefused(let detail): "refused: \(detail.text)"
+      case .reversalUnknown(let detail): "reversal unknown: \(detail.text)"
+      }
+    }
   }
 }
 

@@ -24,33 +24,29 @@ extension KassaService {
       try save(heard.change, of: session, expecting: version, origin: .system, at: now, in: transaction)
       if let look = heard.nextLook { payment.checkAt = payment.time(of: look, report.askAgainSeconds, after: now) }
       if payment != before { try transaction.payments.save(payment) }
-      let hasNewOutcome = payment.state != before.state && payment.state != .open
-      return AppliedAnswer(session: session, payment: payment, hasNewOutcome: hasNewOutcome)
+      return AppliedAnswer(session: session, payment: payment, before: before.state)
     }
-    if applied.hasNewOutcome { paymentChanged(applied.payment) }
+    for what in applied.notices(of: report.answer) { notice(what, applied.payment) }
     let view = CollectionView(session: applied.session, payment: applied.payment)
     guard view.payment.state == .reversing else { return view }
     return try await reverse(view)
   }
 
-  /// Gives back money that came after the session's end, and tells of it once it is certain.
+  /// Gives back money that came after the session's end, and tells of it once it is certain. A provider that refuses is
+  /// asked again after a longer pause each time, and each refusal is told of.
   func reverse(_ view: CollectionView) async throws -> CollectionView {
-    let payment = view.payment
-    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else { return view }
-    let charge = try await charge(of: payment)
-    let report = await bounded {
-      MovementReport(.unknown("no answer within \($0) seconds"))
-    } _: {
-      await provider.reverse(charge)
-    }
+    let report = try await askToReverse(view.payment)
     let now = self.now
-    return try await writeSession { transaction in
+    let reversed = try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),
         var session = try transaction.sessions.find(payment.sessionID, of: payment.merchantID)
       else { return view }
       let version = session.version
       payment.keep(nil, report.references)
       guard report.answer == .done, let event = payment.noteReversed(in: &session) else {
+        if case .refused = report.answer, payment.state == .reversing {
+          payment.checkAt = now.adding(seconds: Limits.reversalRefusedPauseSeconds(after: payment.checks))
+        }
         try transaction.payments.save(payment)
         return CollectionView(session: session, payment: payment)
       }
@@ -60,6 +56,30 @@ extension KassaService {
       try record(event, of: session, origin: .system, at: now, in: transaction)
       return CollectionView(session: session, payment: payment)
     }
+    switch (report.answer, reversed.payment.state) {
+    case (.done, _): notice(.givenBack, reversed.payment)
+    case (.pending, .reversing): notice(.givingBack, reversed.payment)
+    case (.refused(let words), .reversing): notice(.reversalRefused(OperatorDetail(words)), reversed.payment)
+    case (.unknown(let words), .reversing): notice(.reversalUnknown(OperatorDetail(words)), reversed.payment)
+    case (.pending, _), (.refused, _), (.unknown, _): break
+    }
+    return reversed
+  }
+
+  private func askToReverse(_ payment: Payment) async throws -> MovementReport {
+    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else {
+      return MovementReport(.unknown("the provider is not configured"))
+    }
+    let charge = try await charge(of: payment)
+    return await bounded {
+      MovementReport(.unknown("no answer within \($0) seconds"))
+    } _: {
+      await provider.reverse(charge)
+    }
+  }
+
+  func notice(_ what: PaymentNotice.What, _ payment: Payment) {
+    paymentNoticed(PaymentNotice(payment: payment, what: what))
   }
 }
 
@@ -67,7 +87,17 @@ extension KassaService {
 private struct AppliedAnswer: Sendable, SessionHolder {
   let session: Session
   let payment: Payment
-  let hasNewOutcome: Bool
+  let before: Payment.State
+
+  /// What there is to be told.
+  func notices(of answer: ProviderAnswer) -> [PaymentNotice.What] {
+    var told: [PaymentNotice.What] = []
+    if payment.state != before, payment.state != .open { told.append(.outcome) }
+    if case .unknown(let words) = answer, payment.state == .unknown { told.append(.unknown(OperatorDetail(words))) }
+    if before == .unknown, payment.state != .unknown { told.append(.settled) }
+    if payment.state == .reversing, before != .reversing { told.append(.lateMoney) }
+    return told
+  }
 }
 
 extension Payment {
