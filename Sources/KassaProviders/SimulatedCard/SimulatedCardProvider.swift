@@ -210,13 +210,15 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     _ operation: Operation, _ charge: Charge,
     _ effect: @escaping @Sendable (any SimulatedCardTable) throws -> ProviderAnswer
   ) async -> ProviderReport {
-    let answer = await faulty(operation, unknown: { .unknown($0) }, effect) { answer, delay in
-      guard let tell = self.tellAgain.withLock({ $0 }) else { return }
-      Task {
-        try? await Task.sleep(for: .milliseconds(delay))
-        await tell(charge, Self.report(answer))
-      }
-    }
+    let answer = await faulty(
+      operation, unknown: { .unknown($0) }, effect,
+      again: { answer, delay in
+        guard let tell = self.tellAgain.withLock({ $0 }) else { return }
+        Task {
+          try? await Task.sleep(for: .milliseconds(delay))
+          await tell(charge, Self.report(answer))
+        }
+      })
     return Self.report(answer)
   }
 
