@@ -30,10 +30,10 @@ enum DeviceStream {
       hooks.openStreams(+1)
       defer { hooks.openStreams(-1) }
       if resumed == nil { try await writer.write(frame(id: start, event: "ready", data: "{}")) }
-      let signals = service.signals.listen(to: device)
-      let ticks = StreamTicks(
-        signals: signals.stream, keeping: signals, seconds: APILimits.heartbeatSeconds, connection: connection)
-      try await run(principal, after: start, service, ticks, hooks, &writer)
+      let ticks = StreamTicks(seconds: APILimits.heartbeatSeconds, connection: connection) { wake in
+        service.signals.listen(to: device, wake)
+      }
+      try await ticks.untilShutdown { try await run(principal, after: start, service, ticks, hooks, &writer) }
     }
   }
 
