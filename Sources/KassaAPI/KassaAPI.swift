@@ -124,7 +124,10 @@ extension KassaAPI: HTTPResponder {
           request: request, operation: operation, pathParameters: parameters, requestID: requestID,
           source: source(of: request, peer: context.connection.remoteAddress),
           connection: context.connection, api: self, notes: notes)
-        answer = try await operation.respond(call)
+        let given = try await operation.respond(call)
+        // A stream has no end, and so no length that a head could tell.
+        if request.method == .head, given.writeStream != nil { throw RequestFailure.wrongMethod(allowed: [.get]) }
+        answer = given
       case .wrongMethod(let allowed): throw RequestFailure.wrongMethod(allowed: allowed)
       case .none: throw RequestFailure.unknownRoute
       }
@@ -141,7 +144,8 @@ extension KassaAPI: HTTPResponder {
         operationID: operation?.id ?? "unmatched", status: answer.status,
         durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
         operatorDetail: problem?.operatorDetail))
-    return answer.response(requestID: requestID)
+    let response = answer.response(requestID: requestID)
+    return request.method == .head ? response.createHeadResponse() : response
   }
 
   /// The caller's own id if it is ASCII without controls and not too long, else a fresh one (contract, section 1).

@@ -41,6 +41,12 @@ package struct PlaygroundParts: Sendable {
         else { return false }
         return cards.plan(fault, for: operation, count: count, delayMilliseconds: delayMilliseconds)
       },
+      plannedCardFaults: {
+        cards.plannedFaults.map {
+          PlannedCardFault(
+            operation: $0.operation.rawValue, fault: $0.fault.rawValue, delayMilliseconds: $0.delayMilliseconds)
+        }
+      }, clearCardFaults: cards.clearFaults,
       advanceClock: clock.advance(seconds:), clockOffsetSeconds: { clock.offsetSeconds })
   }
 }
