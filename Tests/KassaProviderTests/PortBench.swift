@@ -16,17 +16,19 @@ final class PortBench<Emulator: ProviderEmulator, Adapter: PaymentProvider>: Sen
   private let references = Mutex<[PaymentID: ProviderReferences]>([:])
   private let movementReferences = Mutex<[SubjectID: ProviderReferences]>([:])
 
-  /// `callLimits` are short, so that a call that is never answered does not hold up a test.
+  /// `changes` are made to the settings that the emulator names. Calls have short limits, so that one that is never
+  /// answered does not hold up a test.
   init(
-    _ emulator: Emulator, callLimits: CallLimits = PortBench.shortLimits,
-    _ make: (_ settings: [String: String], ProviderHTTPClient, @escaping @Sendable () -> Timestamp) throws -> Adapter
+    _ emulator: Emulator, changing changes: [String: String] = [:],
+    _ kind: (ProviderHTTPClient, Bool, @escaping @Sendable () -> Timestamp) -> ProviderKind
   ) async throws {
     self.emulator = emulator
     server = try await EmulatorServer.start(emulator)
     let clock = emulator.world.clock
-    client = ProviderHTTPClient(limits: callLimits) { clock.now }
+    client = ProviderHTTPClient(limits: Self.shortLimits) { clock.now }
     let settings = Dictionary(uniqueKeysWithValues: emulator.settings(url: server.url).map { ($0.name, $0.value) })
-    adapter = try make(settings, client) { clock.now }
+    let made = try kind(client, true, { clock.now }).make(settings.merging(changes) { $1 })
+    adapter = try #require(made as? Adapter)
   }
 
   static var shortLimits: CallLimits {
@@ -68,7 +70,7 @@ final class PortBench<Emulator: ProviderEmulator, Adapter: PaymentProvider>: Sen
       currency: currency, createdAt: created, waitsUntil: created.adding(seconds: 180), references: [:],
       cart: Cart(restoring: amount, currency: currency, lines: [line], orderTaxAmount: nil),
       merchantReference: reference, device: device, location: nil,
-      notificationURL: "http://127.0.0.1:9/providers/v1/any/\(merchant)/\(payment)",
+      notificationURL: "\(server.url)/emulator/providers/v1/any/\(merchant)/\(payment)",
       notificationSecret: String(repeating: "0123456789abcdef", count: 4))
   }
 

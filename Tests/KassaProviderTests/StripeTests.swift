@@ -1,4 +1,3 @@
-import Crypto
 import KassaDomain
 import KassaEmulators
 import KassaService
@@ -11,14 +10,9 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
 
 @Suite struct StripeTests {
   private func withBench(
-    _ capturePolicy: CapturePolicy = .automatic, changing changes: [String: String] = [:],
-    _ body: (StripeBench) async throws -> Void
+    changing changes: [String: String] = [:], _ body: (StripeBench) async throws -> Void
   ) async throws {
-    let bench = try await StripeBench(StripeEmulator()) { settings, client, clock in
-      StripeTerminalProvider(
-        try StripeSettings(settings.merging(changes) { $1 }, capturePolicy, in: .playground), client: client,
-        clock: clock)
-    }
+    let bench = try await StripeBench(StripeEmulator(), changing: changes, StripeTerminalProvider.kind)
     do {
       try await body(bench)
       #expect(bench.emulator.world.journal.undocumented == [])
@@ -52,11 +46,17 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
     await bench.adapter.tap(bench.current(charge), outcome)
   }
 
-  /// Starts on the reader, and has a card tapped.
-  private func paid(_ bench: StripeBench, _ charge: Charge) async {
+  /// Starts on the reader, and has a card tapped: the money is reserved.
+  private func reserved(_ bench: StripeBench, _ charge: Charge) async {
     #expect(await bench.start(charge).answer == .pending)
     #expect(await tap(bench, charge))
     #expect(await bench.settle(charge).answer == .paid(Self.visa))
+  }
+
+  /// The same, and all of it is taken.
+  private func paid(_ bench: StripeBench, _ charge: Charge) async {
+    await reserved(bench, charge)
+    #expect(await bench.capture(bench.movement(charge, charge.amount)).answer == .done)
   }
 
   // MARK: A reader that is commanded
@@ -70,7 +70,12 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
       #expect(await bench.query(charge).answer == .pending)
       #expect(await tap(bench, charge))
       #expect(await bench.settle(charge).answer == .paid(Self.visa))
+      #expect(bench.emulator.world.ledger.netTaken.isEmpty)
+      let capture = bench.movement(charge, charge.amount)
+      #expect(await bench.capture(capture).answer == .done)
+      #expect(await bench.capture(capture).answer == .done)
       #expect(bench.emulator.world.ledger.netTaken == ["SEK": charge.amount])
+      #expect(await bench.query(charge).answer == .paid(Self.visa))
       // Nobody waits for a card any more.
       #expect(await !tap(bench, charge))
     }
@@ -199,7 +204,8 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
         default: Issue.record("neither paid nor cancelled: \(report.answer)")
         }
       }
-      #expect(bench.emulator.world.ledger.netTaken["SEK", default: 0] == Int64(paid) * 12_550)
+      #expect(bench.emulator.payments().count { $0.state == "requires_capture" } == paid)
+      #expect(bench.emulator.payments().count { $0.state == "canceled" } == cancelled)
       #expect(paid + cancelled == 100)
     }
   }
@@ -302,10 +308,7 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
   }
 
   @Test func stripeThatCannotBeReachedAtTheBeginningIsNo() async throws {
-    let bench = try await StripeBench(StripeEmulator()) { settings, client, clock in
-      StripeTerminalProvider(
-        try StripeSettings(settings, .automatic, in: .playground), client: client, clock: clock)
-    }
+    let bench = try await StripeBench(StripeEmulator(), StripeTerminalProvider.kind)
     await bench.server.stop()
     let charge = try bench.charge()
     #expect(await bench.start(charge).answer == .notPaid(.notStarted))
@@ -374,6 +377,7 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
         return
       }
       #expect(await bench.query(charge).answer == .paid(CardSummary(brand: "visa", lastFour: "5126")))
+      #expect(await bench.capture(bench.movement(charge, 10_000)).answer == .done)
       let part = bench.movement(charge, 1_000)
       #expect(await bench.refund(part).answer == .pending)
       #expect(bench.isRefused(await bench.untilDecided(part)))
@@ -382,9 +386,9 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
   }
 
   @Test func moneyThatIsOnlyReservedIsCapturedOnceOrFreed() async throws {
-    try await withBench(.manual) { bench in
+    try await withBench { bench in
       let charge = try bench.charge(10_000)
-      await paid(bench, charge)
+      await reserved(bench, charge)
       #expect(bench.emulator.world.ledger.netTaken.isEmpty)
       let part = bench.movement(charge, 6_000)
       bench.plan(.answerLost, for: "captureIntent", count: 2)
@@ -396,20 +400,25 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
       #expect(await bench.adapter.reverse(bench.current(charge)).answer == .done)
       #expect(bench.emulator.world.ledger.netTaken == ["SEK": 0])
       let other = try bench.charge(10_000)
-      await paid(bench, other)
+      await reserved(bench, other)
       #expect(await bench.adapter.release(bench.current(other)).answer == .done)
       #expect(bench.isRefused(await bench.capture(bench.movement(other, 10_000))))
       #expect(try intent(bench, other).state == "canceled")
     }
   }
 
-  @Test func whatIsTakenAtOnceNeedsNoCapture() async throws {
+  @Test func lateMoneyGoesBackWholeAndOnce() async throws {
     try await withBench { bench in
-      let charge = try bench.charge(10_000)
-      await paid(bench, charge)
-      #expect(await bench.capture(bench.movement(charge, 10_000)).answer == .done)
-      #expect(await bench.adapter.reverse(bench.current(charge)).answer == .done)
-      #expect(await bench.adapter.reverse(bench.current(charge)).answer == .done)
+      // Reserved only: freed.
+      let late = try bench.charge(10_000)
+      await reserved(bench, late)
+      #expect(await bench.adapter.reverse(bench.current(late)).answer == .done)
+      #expect(try intent(bench, late).state == "canceled")
+      // Taken: given back.
+      let taken = try bench.charge(10_000)
+      await paid(bench, taken)
+      #expect(await bench.adapter.reverse(bench.current(taken)).answer == .done)
+      #expect(await bench.adapter.reverse(bench.current(taken)).answer == .done)
       #expect(bench.emulator.world.ledger.netTaken == ["SEK": 0])
     }
   }
@@ -454,25 +463,21 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
 
   @Test func aSignedWebhookNamesItsAttemptAndAForgedOneNone() async throws {
     let emulator = StripeEmulator()
-    let bench = try await StripeBench(emulator) { settings, client, clock in
-      StripeTerminalProvider(
-        try StripeSettings(settings, .automatic, in: .playground), client: client, clock: clock)
-    }
-    let subscribed = await bench.adapter.subscribe(to: "http://127.0.0.1:9/providers/v1/card/merchant")
+    let bench = try await StripeBench(emulator, StripeTerminalProvider.kind)
+    let subscribed = await bench.adapter.subscribe(to: "\(bench.server.url)/emulator/providers/card")
     let secret = try #require(try subscribed.get()["webhook_secret"])
-    let settings = Dictionary(
-      uniqueKeysWithValues: emulator.settings(url: bench.server.url).map { ($0.name, $0.value) })
-    let client = ProviderHTTPClient(limits: StripeBench.shortLimits) { bench.now }
     let knowing = StripeTerminalProvider(
-      try StripeSettings(settings.merging(["webhook_secret": secret]) { $1 }, .automatic, in: .playground),
-      client: client, clock: { bench.now })
+      try StripeSettings(
+        ["secret_key": StripeEmulator.secretKey, "webhook_secret": secret], at: ProviderAddress(bench.server.url),
+        isPlayground: true), http: bench.adapter.http, clock: { bench.now })
 
     emulator.world.notifications.hold(true)
     let charge = try bench.charge()
     await paid(bench, charge)
     await emulator.world.notifications.deliver()
     let sent = emulator.world.notifications.sent.map(\.notification)
-    #expect(Set(sent.map(\.event)) == ["payment_intent.succeeded", "terminal.reader.action_succeeded"])
+    #expect(
+      Set(sent.map(\.event)) == ["payment_intent.amount_capturable_updated", "terminal.reader.action_succeeded"])
     for notification in sent {
       func verdict(
         of adapter: StripeTerminalProvider, _ body: [UInt8], signedAt: Timestamp, _ receivedAt: Timestamp
@@ -490,7 +495,6 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
       // Without a secret nothing is believed.
       #expect(await verdict(of: bench.adapter, notification.body, signedAt: now, now) == .forged)
     }
-    await client.shutdown()
     await bench.stop()
   }
 
@@ -518,23 +522,22 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
   }
 
   @Test func keysGoWithTheirEnvironment() throws {
-    func paths(_ settings: [String: String], _ environment: KassaEnvironment) -> [String] {
+    func paths(_ settings: [String: String], isPlayground: Bool) -> [String] {
       do {
-        _ = try StripeSettings(settings, .automatic, in: environment)
+        _ = try StripeSettings(
+          settings, at: ProviderAddress(StripeSettings.productionURL), isPlayground: isPlayground)
         return []
       } catch {
         return error.all.map(\.path)
       }
     }
-    #expect(paths(["secret_key": "sk_live_1"], .production) == [])
-    #expect(paths(["secret_key": "sk_test_1"], .production) == ["secret_key"])
-    #expect(paths(["secret_key": "sk_test_1"], .playground) == [])
-    #expect(paths(["secret_key": "sk_live_1"], .playground) == ["secret_key"])
-    #expect(paths(["secret_key": "rk_test_1"], .playground) == [])
-    #expect(
-      paths(["secret_key": "pk_test_1", "reader_id": "1", "location_id": "tml_", "webhook_secret": "x"], .playground)
-        == ["secret_key", "webhook_secret", "reader_id", "location_id"])
-    #expect(paths(["secret_key": "sk_live_1", "base_url": "https://example.com"], .production) == ["base_url"])
+    #expect(paths(["secret_key": "sk_live_1"], isPlayground: false) == [])
+    #expect(paths(["secret_key": "sk_test_1"], isPlayground: false) == ["secret_key"])
+    #expect(paths(["secret_key": "sk_test_1"], isPlayground: true) == [])
+    #expect(paths(["secret_key": "sk_live_1"], isPlayground: true) == ["secret_key"])
+    #expect(paths(["secret_key": "rk_test_1"], isPlayground: true) == [])
+    let wrong = ["secret_key": "pk_test_1", "reader_id": "1", "location_id": "tml_", "webhook_secret": "x"]
+    #expect(paths(wrong, isPlayground: true) == ["secret_key", "webhook_secret", "reader_id", "location_id"])
   }
 
   @Test func currenciesHaveTheirSmallestAmounts() throws {

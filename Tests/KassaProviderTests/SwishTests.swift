@@ -10,9 +10,7 @@ typealias SwishBench = PortBench<SwishEmulator, SwishProvider>
 
 @Suite struct SwishTests {
   private func withBench(_ body: (SwishBench) async throws -> Void) async throws {
-    let bench = try await SwishBench(try SwishEmulator()) { settings, client, clock in
-      SwishProvider(try SwishSettings(settings, in: .playground), client: client, clock: clock)
-    }
+    let bench = try await SwishBench(try SwishEmulator(), SwishProvider.kind)
     do {
       try await body(bench)
       #expect(bench.emulator.world.journal.undocumented == [])
@@ -381,18 +379,20 @@ typealias SwishBench = PortBench<SwishEmulator, SwishProvider>
   @Test func settingsThatCannotBeAreAllNamed() throws {
     let made = try EmulatorCertificates(at: Timestamp(millisecondsSinceEpoch: 1_790_000_000_000))
     let identity = made.server
+    let addresses = ProviderAddresses(
+      production: SwishSettings.productionURL, test: SwishSettings.testURL, isPlayground: false)
     do {
-      _ = try SwishSettings(
-        ["payee_alias": "12345", "certificate": "none", "private_key": "none", "base_url": "http://example.com"],
-        in: .production)
+      _ = try SwishSettings(["payee_alias": "12345", "certificate": "none", "private_key": "none"], at: addresses)
       Issue.record("accepted")
     } catch {
-      #expect(error.all.map(\.path) == ["payee_alias", "certificate", "private_key", "base_url"])
+      #expect(error.all.map(\.path) == ["payee_alias", "certificate", "private_key"])
     }
     let settings = [
       "payee_alias": "1231181189", "certificate": identity.certificate, "private_key": identity.privateKey,
+      // Counts in a playground only.
+      "base_url": "https://example.com",
     ]
-    #expect(throws: Never.self) { try SwishSettings(settings, in: .production) }
+    #expect(try SwishSettings(settings, at: addresses).address.baseURL == SwishSettings.productionURL)
   }
 
   // MARK: Forms

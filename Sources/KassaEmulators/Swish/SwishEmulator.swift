@@ -6,7 +6,7 @@ import Synchronization
 /// Swish for trade: mutual TLS with certificates made at the start, requests named by the merchant, unsigned callbacks,
 /// and the words in a message by which Swish's own simulator is told what goes wrong.
 ///
-/// Unlike the real one it takes callback addresses of this machine over plain HTTP, and certificates with keys on P-256.
+/// Unlike the real one it takes callback addresses of plain HTTP, and certificates with keys on P-256.
 package final class SwishEmulator: ProviderEmulator {
   /// The Swish number of the one merchant there is.
   package static let payeeAlias = "1231181189"
@@ -14,8 +14,6 @@ package final class SwishEmulator: ProviderEmulator {
   package static let requestSeconds: Int64 = 330
   /// After this time what a message asked for goes wrong.
   package static let triggerSeconds: Int64 = 4
-  /// How long a refund is under way.
-  package static let refundSeconds: Int64 = 1
   /// The pauses between tries of a callback.
   package static let callbackPausesSeconds: [Int64] = [5, 10, 20, 40, 60, 60, 60, 60, 60, 60]
 
@@ -23,8 +21,11 @@ package final class SwishEmulator: ProviderEmulator {
   package let certificates: EmulatorCertificates
   private let merchant: EmulatorCertificates.Identity
   private let book = Mutex(Book())
+  private let refundSeconds: Int64
 
-  package init() throws {
+  /// A refund is under way for `refundSeconds`.
+  package init(refundSeconds: Int64 = 1) throws {
+    self.refundSeconds = refundSeconds
     certificates = try EmulatorCertificates(at: world.clock.now)
     merchant = try certificates.client(named: Self.payeeAlias, at: world.clock.now)
   }
@@ -78,6 +79,8 @@ package final class SwishEmulator: ProviderEmulator {
       case .approve: end(id, .paid, nil, in: &book)
       case .refuse(let code?) where code != "DECLINED": end(id, .error, code, in: &book)
       case .refuse: end(id, .declined, nil, in: &book)
+      case .fail: end(id, .error, "RF07", in: &book)
+      case .letExpire: end(id, .error, "TM01", in: &book)
       }
       return nil
     }
@@ -95,7 +98,7 @@ package final class SwishEmulator: ProviderEmulator {
         }
       }
       for id in book.refundsUnderWay {
-        guard let refund = book.refunds[id], now >= refund.createdAt.adding(seconds: Self.refundSeconds) else {
+        guard let refund = book.refunds[id], now >= refund.createdAt.adding(seconds: refundSeconds) else {
           continue
         }
         endRefund(id, in: &book)
@@ -288,9 +291,9 @@ package final class SwishEmulator: ProviderEmulator {
 
   private static func isMessage(_ text: String) -> Bool { has(text, 0...50, messageCharacters) }
 
-  /// The real one takes https only; here addresses of this machine pass too.
+  /// The real one takes https only; a playground has none.
   private static func isCallback(_ url: String) -> Bool {
-    url.hasPrefix("https://") || url.hasPrefix("http://127.0.0.1:") || url.hasPrefix("http://localhost:")
+    url.hasPrefix("https://") || url.hasPrefix("http://")
   }
 
   /// In hundredths: digits, and at most two decimals after a point.

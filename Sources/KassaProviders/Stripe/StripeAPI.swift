@@ -18,7 +18,7 @@ struct StripeAPI: Sendable {
   }
 
   let settings: StripeSettings
-  let client: ProviderHTTPClient
+  let http: ProviderHTTPClient
 
   func get(
     _ path: String, _ query: [(name: String, value: String)] = [], within budget: CallBudget
@@ -45,7 +45,7 @@ struct StripeAPI: Sendable {
   }
 
   private func send(_ call: ProviderCall, within budget: CallBudget) async -> Result {
-    switch await client.send(call, to: settings.address, within: budget) {
+    switch await http.send(call, to: settings.address, within: budget) {
     case .neverLeft(let words): return .neverLeft("Stripe: \(words)")
     case .noAnswer(let words): return .unknown("Stripe: \(words)")
     case .answered(let answer):
@@ -53,9 +53,7 @@ struct StripeAPI: Sendable {
         return .unknown("Stripe answered \(answer.status)")
       }
       guard answer.isSuccess else { return .refused(StripeError(status: answer.status, answer.body)) }
-      guard case .object(let object)? = try? JSONParser.parse(answer.body, nestingMax: JSONParser.nestingCeiling) else {
-        return .unknown("Stripe answered what is no object")
-      }
+      guard let object = jsonObject(of: answer.body) else { return .unknown("Stripe answered what is no object") }
       return .object(object, isReplay: answer.header("idempotent-replayed") == "true")
     }
   }

@@ -3,7 +3,7 @@ import KassaService
 
 extension StripeTerminalProvider {
   package func check() async -> [ProviderFinding] {
-    let budget = client.budget()
+    let budget = http.budget()
     var findings: [ProviderFinding] = []
     switch await api.get("terminal/readers", [("limit", "1")], within: budget) {
     case .object:

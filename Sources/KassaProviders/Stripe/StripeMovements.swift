@@ -3,7 +3,7 @@ import KassaService
 
 extension StripeTerminalProvider {
   package func capture(_ movement: MoneyMovement) async -> MovementReport {
-    let budget = client.budget()
+    let budget = http.budget()
     guard let id = movement.charge.references[Reference.intent] else {
       return MovementReport(.unknown("the name of the PaymentIntent was never heard"))
     }
@@ -13,8 +13,8 @@ extension StripeTerminalProvider {
     case .intent(let intent):
       switch intent.status {
       case .succeeded:
-        // Taken at once, or by an earlier call for this movement. In person Stripe captures once: a second part is not.
-        if settings.capturesAtOnce || intent.amountReceived == movement.amount { return MovementReport(.done) }
+        // By an earlier call for this movement. In person Stripe captures once: a second part is not.
+        if intent.amountReceived == movement.amount { return MovementReport(.done) }
         return MovementReport(.refused("Stripe captured \(intent.amountReceived) before, and captures only once"))
       case .requiresCapture: break
       case .canceled: return MovementReport(.refused("the reserved amount was freed"))
@@ -37,7 +37,7 @@ extension StripeTerminalProvider {
   }
 
   package func refund(_ movement: MoneyMovement) async -> MovementReport {
-    let budget = client.budget()
+    let budget = http.budget()
     guard let id = movement.charge.references[Reference.intent] else {
       return MovementReport(.unknown("the name of the PaymentIntent was never heard"))
     }
@@ -58,7 +58,7 @@ extension StripeTerminalProvider {
   /// A reserved amount is freed by cancelling. What was taken is given back, unless only the rest was to be freed: that
   /// is free since the capture.
   private func undo(_ charge: Charge, isRelease: Bool) async -> MovementReport {
-    let budget = client.budget()
+    let budget = http.budget()
     guard let id = charge.references[Reference.intent] else {
       return MovementReport(.unknown("the name of the PaymentIntent was never heard"))
     }

@@ -18,13 +18,13 @@ extension StripeTerminalProvider: NotifyingProvider {
       let signature = StripeSignature(header: header),
       signature.isValid(for: notification.body, secret: secret, at: notification.receivedAt)
     else { return .forged }
-    guard case .object(let event)? = try? JSONParser.parse(notification.body, nestingMax: JSONParser.nestingCeiling),
-      let type = event.text("type"), Self.events.contains(where: { sameBytes($0, type) }),
+    guard let event = jsonObject(of: notification.body), let type = event.text("type"),
+      Self.events.contains(where: { sameBytes($0, type) }),
       let object = event.object("data")?.object("object")
     else { return .irrelevant }
     if let payment = Self.payment(of: object) { return .concerns(payment) }
     guard let intent = StripeReader(object)?.intentID, StripeIdentifier.isOne(intent),
-      case .object(let read, _) = await api.get("payment_intents/\(intent)", within: client.budget()),
+      case .object(let read, _) = await api.get("payment_intents/\(intent)", within: http.budget()),
       let payment = Self.payment(of: read)
     else { return .irrelevant }
     return .concerns(payment)
@@ -39,7 +39,7 @@ extension StripeTerminalProvider: NotifyingProvider {
     let fields =
       [("url", url), ("description", "Kassa"), ("api_version", StripeAPI.version)]
       + Self.events.map { ("enabled_events[]", $0) }
-    switch await api.post("webhook_endpoints", fields, key: nil, within: client.budget()) {
+    switch await api.post("webhook_endpoints", fields, key: nil, within: http.budget()) {
     case .object(let object, _):
       guard let secret = object.text("secret"), secret.hasPrefix("whsec_") else {
         return .failure(ProviderSetupFailure("Stripe made the webhook endpoint, but gave no signing secret for it."))
@@ -58,7 +58,7 @@ extension StripeTerminalProvider: PhoneReaderProvider {
     let fields = settings.locationID.map { [("location", $0)] } ?? []
     guard
       case .object(let object, _) = await api.post(
-        "terminal/connection_tokens", fields, key: nil, within: client.budget())
+        "terminal/connection_tokens", fields, key: nil, within: http.budget())
     else { return nil }
     return object.text("secret")
   }

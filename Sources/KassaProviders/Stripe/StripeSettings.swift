@@ -17,7 +17,6 @@ package struct StripeSettings: Sendable {
       isRequired: false),
     ProviderField(
       "location_id", "the Terminal location that phones connect at, tml_…", isRequired: false),
-    ProviderField("base_url", "left out: \(productionURL)", isRequired: false),
   ]
 
   let secretKey: String
@@ -27,13 +26,11 @@ package struct StripeSettings: Sendable {
   let readerID: String?
   let locationID: String?
   let address: ProviderAddress
-  /// Whether money is taken when the card is read; else it is only reserved, and captured later.
-  let capturesAtOnce: Bool
 
-  /// Calls nobody. A playground takes keys of the test mode only, and any base address; production only live
-  /// keys and Stripe's own address.
+  /// Calls nobody. A playground takes keys of the test mode only, and others live ones only: a sale that nobody paid for
+  /// is no way to try.
   package init(
-    _ values: [String: String], _ capturePolicy: CapturePolicy, in environment: KassaEnvironment
+    _ values: [String: String], at address: ProviderAddress, isPlayground: Bool
   ) throws(ProviderSettingsFlaws) {
     func value(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
     var flaws: [FieldFlaw] = []
@@ -51,25 +48,16 @@ package struct StripeSettings: Sendable {
     {
       flaws.append(
         FieldFlaw("secret_key", "must be a secret key of Stripe: sk_test_…, sk_live_…, rk_test_… or rk_live_…"))
-    } else if environment == .playground, !isTest {
+    } else if isPlayground, !isTest {
       flaws.append(FieldFlaw("secret_key", "must be one of the test mode, sk_test_…: this is a playground"))
-    } else if environment == .production, isTest {
+    } else if !isPlayground, isTest {
       flaws.append(FieldFlaw("secret_key", "must be a live one, sk_live_…: with a test key nobody pays"))
     }
     webhookSecret = identifier("webhook_secret", "whsec_")
     readerID = identifier("reader_id", "tmr_")
     locationID = identifier("location_id", "tml_")
-    let url = value("base_url") ?? Self.productionURL
-    switch environment {
-    case .production where url != Self.productionURL:
-      flaws.append(FieldFlaw("base_url", "must be \(Self.productionURL)"))
-    case .playground where !url.hasPrefix("https://") && !url.hasPrefix("http://127.0.0.1:"):
-      flaws.append(FieldFlaw("base_url", "must begin with https://"))
-    case .production, .playground: break
-    }
     guard flaws.isEmpty else { throw ProviderSettingsFlaws(flaws) }
-    address = ProviderAddress(url)
-    capturesAtOnce = capturePolicy == .automatic
+    self.address = address
   }
 
   private static let testPrefixes = ["sk_test_", "rk_test_"]

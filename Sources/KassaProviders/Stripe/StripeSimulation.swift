@@ -2,7 +2,7 @@ import KassaDomain
 import KassaService
 import KassaStore
 
-extension StripeTerminalProvider {
+extension StripeTerminalProvider: CardSimulator {
   /// Holds a test card to a simulated reader. Returns `false` when the key is a live one, when the attempt is with a
   /// phone's own reader, or when the reader does not ask for a card.
   package func tap(_ charge: Charge, _ outcome: SimulatedOutcome) async -> Bool {
@@ -12,7 +12,7 @@ extension StripeTerminalProvider {
     let result = await api.post(
       "test_helpers/terminal/readers/\(reader)/present_payment_method",
       [("type", "card_present"), ("card_present[number]", StripeDeclines.cardNumber(for: outcome))],
-      key: freshKey("tap", charge), within: client.budget())
+      key: freshKey("tap", charge), within: http.budget())
     if case .object = result { return true }
     return false
   }

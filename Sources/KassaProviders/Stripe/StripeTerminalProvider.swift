@@ -8,6 +8,9 @@ import KassaService
 /// What decides is the PaymentIntent, never a reader: a reader that says it timed out may be asking for the card, and one
 /// that says it is offline may have asked. An attempt is over for certain once its PaymentIntent is `succeeded`,
 /// `requires_capture` or `canceled`; so whatever else shall count as *no* is cancelled first.
+///
+/// A tap only reserves the money. When it is taken is the order's business, which asks for the capture at once unless the
+/// merchant wants it later: were it Stripe's, the two could disagree about a payment during which the policy changed.
 package final class StripeTerminalProvider: PaymentProvider {
   /// Names of what is kept of an attempt.
   enum Reference {
@@ -23,28 +26,28 @@ package final class StripeTerminalProvider: PaymentProvider {
   /// A reader's outcome is looked for this often.
   private static let readerAskAgainSeconds: Int64 = 2
   /// The phone tells when its reader has finished, and so does a webhook; this is for when both are lost.
-  private static let phoneAskAgainSeconds: Int64 = 15
+  private static let phoneAskAgainSeconds: Int64 = 10
   /// For less than a day, for which Stripe keeps what it answered under a key, a PaymentIntent whose name was never
   /// heard is found by asking for it again under its key. Later it is searched for.
   private static let recallSeconds: Int64 = 72_000
 
   let settings: StripeSettings
   let api: StripeAPI
-  let client: ProviderHTTPClient
+  let http: ProviderHTTPClient
   let clock: @Sendable () -> Timestamp
 
-  package init(_ settings: StripeSettings, client: ProviderHTTPClient, clock: @escaping @Sendable () -> Timestamp) {
+  package init(_ settings: StripeSettings, http: ProviderHTTPClient, clock: @escaping @Sendable () -> Timestamp) {
     self.settings = settings
-    self.client = client
+    self.http = http
     self.clock = clock
-    api = StripeAPI(settings: settings, client: client)
+    api = StripeAPI(settings: settings, http: http)
   }
 
   // MARK: An attempt
 
   package func start(_ charge: Charge) async -> ProviderReport {
     guard StripeAmounts.accepts(charge.amount, charge.currency) else { return ProviderReport(.notPaid(.notStarted)) }
-    let budget = client.budget()
+    let budget = http.budget()
     // A call that a crash left is not made again before this time: until then this is the first one.
     let isFirst = clock() < charge.createdAt.adding(seconds: Limits.providerCrashSeconds)
     if charge.references[Reference.intent] == nil, isFirst {
@@ -73,7 +76,7 @@ package final class StripeTerminalProvider: PaymentProvider {
   package func query(_ charge: Charge) async -> ProviderReport { await look(charge) }
 
   package func cancel(_ charge: Charge) async -> ProviderReport {
-    let budget = client.budget()
+    let budget = http.budget()
     switch await locate(charge, within: budget) {
     case .intent(let intent): return await cancel(intent, charge, within: budget)
     case .absent: return ProviderReport(.notPaid(.cancelled))
@@ -82,7 +85,7 @@ package final class StripeTerminalProvider: PaymentProvider {
   }
 
   private func look(_ charge: Charge) async -> ProviderReport {
-    let budget = client.budget()
+    let budget = http.budget()
     switch await locate(charge, within: budget) {
     case .intent(let intent): return await conclude(intent, charge, within: budget)
     case .absent: return ProviderReport(.notPaid(.notStarted))
@@ -162,7 +165,7 @@ package final class StripeTerminalProvider: PaymentProvider {
   private func create(_ charge: Charge, within budget: CallBudget) async -> StripeAPI.Result {
     var fields = [
       ("amount", String(charge.amount)), ("currency", charge.currency.code.lowercased()),
-      ("payment_method_types[]", "card_present"), ("capture_method", settings.capturesAtOnce ? "automatic" : "manual"),
+      ("payment_method_types[]", "card_present"), ("capture_method", "manual"),
       ("metadata[\(StripeMetadata.payment)]", charge.paymentID.description),
       ("metadata[\(StripeMetadata.session)]", charge.sessionID.description),
     ]

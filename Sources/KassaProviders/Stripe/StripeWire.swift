@@ -113,10 +113,7 @@ struct StripeError: Equatable {
   let code: String?
 
   init(status: Int, _ body: [UInt8]) {
-    var error: JSONObject?
-    if case .object(let object)? = try? JSONParser.parse(body, nestingMax: JSONParser.nestingCeiling) {
-      error = object.object("error")
-    }
+    let error = jsonObject(of: body)?.object("error")
     self.status = status
     type = error?.text("type") ?? "unknown"
     code = error?.text("code")

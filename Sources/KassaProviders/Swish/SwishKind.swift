@@ -2,14 +2,17 @@ import KassaDomain
 import KassaService
 
 extension SwishProvider {
-  /// Swish as merchants choose it.
+  /// Swish, for merchants to choose.
   package static func kind(
-    in environment: KassaEnvironment, client: ProviderHTTPClient, clock: @escaping @Sendable () -> Timestamp
+    http: ProviderHTTPClient, isPlayground: Bool, clock: @escaping @Sendable () -> Timestamp
   ) -> ProviderKind {
-    ProviderKind(name: .swish, method: .swish, fields: SwishSettings.fields) { purchase, _ in
-      purchase.currency.code == "SEK" && SwishAmount.range.contains(purchase.amount)
-    } make: { settings, _ throws(ProviderSettingsFlaws) in
-      SwishProvider(try SwishSettings(settings, in: environment), client: client, clock: clock)
-    }
+    let addresses = ProviderAddresses(
+      production: SwishSettings.productionURL, test: SwishSettings.testURL, isPlayground: isPlayground)
+    return ProviderKind(
+      name: .swish, method: .swish, fields: SwishSettings.fields + addresses.fields,
+      accepts: { purchase, _ in purchase.currency.code == "SEK" && SwishAmount.range.contains(purchase.amount) },
+      make: { settings throws(ProviderSettingsFlaws) in
+        SwishProvider(try SwishSettings(settings, at: addresses), http: http, clock: clock)
+      })
   }
 }

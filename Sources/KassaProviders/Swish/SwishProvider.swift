@@ -12,6 +12,8 @@ package final class SwishProvider: PaymentProvider {
   private enum Reference {
     /// Given by Swish for one request, and in the code that the phone shows. Without it nobody can pay that request.
     static let token = "token"
+    /// Our own name of the request, as Swish and the merchant's bank show it.
+    static let instruction = "instruction"
     /// The bank's name of the payment, which a refund must say.
     static let payment = "payment_reference"
   }
@@ -22,13 +24,13 @@ package final class SwishProvider: PaymentProvider {
   private static let callbackIdentifierCharacters = 32
 
   private let settings: SwishSettings
-  private let client: ProviderHTTPClient
+  private let http: ProviderHTTPClient
   private let pace: SwishRefundPace
   private let clock: @Sendable () -> Timestamp
 
-  package init(_ settings: SwishSettings, client: ProviderHTTPClient, clock: @escaping @Sendable () -> Timestamp) {
+  package init(_ settings: SwishSettings, http: ProviderHTTPClient, clock: @escaping @Sendable () -> Timestamp) {
     self.settings = settings
-    self.client = client
+    self.http = http
     self.clock = clock
     pace = SwishRefundPace()
   }
@@ -39,14 +41,15 @@ package final class SwishProvider: PaymentProvider {
     guard charge.currency.code == "SEK", SwishAmount.range.contains(charge.amount) else {
       return ProviderReport(.notPaid(.notStarted))
     }
-    let budget = client.budget()
-    switch await client.send(creation(of: charge), to: settings.address, within: budget) {
+    let budget = http.budget()
+    switch await http.send(creation(of: charge), to: settings.address, within: budget) {
     case .answered(let answer) where answer.isSuccess:
       guard let token = answer.header("paymentrequesttoken"), !token.isEmpty else {
         return await read(charge, within: budget)
       }
       return ProviderReport(
-        .pending, nextAction: .showQR(code(token, of: charge)), references: [Reference.token: token],
+        .pending, nextAction: .showQR(code(token, of: charge)),
+        references: [Reference.token: token, Reference.instruction: SwishInstruction.payment(charge.paymentID)],
         askAgainSeconds: Self.askAgainSeconds)
     case .answered(let answer) where (400..<500).contains(answer.status) && !isPassing(answer.status):
       // Refused before anything was made, unless it was made by an earlier call under this name.
@@ -62,17 +65,17 @@ package final class SwishProvider: PaymentProvider {
     }
   }
 
-  package func settle(_ charge: Charge) async -> ProviderReport { await read(charge, within: client.budget()) }
+  package func settle(_ charge: Charge) async -> ProviderReport { await read(charge, within: http.budget()) }
 
-  package func query(_ charge: Charge) async -> ProviderReport { await read(charge, within: client.budget()) }
+  package func query(_ charge: Charge) async -> ProviderReport { await read(charge, within: http.budget()) }
 
   /// The buyer may approve in the same moment: what is read afterwards decides, whatever the answer to the cancelling.
   package func cancel(_ charge: Charge) async -> ProviderReport {
-    let budget = client.budget()
+    let budget = http.budget()
     let cancelling = ProviderCall(
       .patch, "/api/v1/paymentrequests/\(SwishInstruction.payment(charge.paymentID))",
       body: .bytes(Self.cancellation, type: "application/json-patch+json"))
-    _ = await client.send(cancelling, to: settings.address, within: budget)
+    _ = await http.send(cancelling, to: settings.address, within: budget)
     let report = await read(charge, within: budget)
     if report.answer == .pending {
       return ProviderReport(.unknown("Swish has not cancelled it"), references: report.references)
@@ -83,7 +86,7 @@ package final class SwishProvider: PaymentProvider {
   /// What Swish says of an attempt now.
   private func read(_ charge: Charge, within budget: CallBudget) async -> ProviderReport {
     let call = ProviderCall(.get, "/api/v1/paymentrequests/\(SwishInstruction.payment(charge.paymentID))")
-    switch await client.send(call, to: settings.address, within: budget) {
+    switch await http.send(call, to: settings.address, within: budget) {
     case .answered(let answer) where answer.status == 200:
       guard let payment = SwishPayment(answer.body) else {
         return ProviderReport(.unknown("Swish answered what is no payment"))
@@ -119,8 +122,7 @@ package final class SwishProvider: PaymentProvider {
   }
 
   private func creation(of charge: Charge) -> ProviderCall {
-    var writer = JSONWriter()
-    writer.object { object in
+    let body = json { object in
       object.member("payeeAlias", settings.payeeAlias)
       object.member("amount", SwishAmount.text(charge.amount))
       object.member("currency", charge.currency.code)
@@ -130,7 +132,7 @@ package final class SwishProvider: PaymentProvider {
       object.member("message", SwishMessage.allowed(charge.merchantReference ?? charge.location?.details.name ?? ""))
     }
     return ProviderCall(
-      .put, "/api/v2/paymentrequests/\(SwishInstruction.payment(charge.paymentID))", body: .json(writer.bytes))
+      .put, "/api/v2/paymentrequests/\(SwishInstruction.payment(charge.paymentID))", body: .json(body))
   }
 
   private func code(_ token: String, of charge: Charge) -> NextAction.QRCode {
@@ -177,7 +179,7 @@ package final class SwishProvider: PaymentProvider {
   private func giveBack(
     _ amount: Int64, of charge: Charge, as instruction: String, reference: String?
   ) async -> MovementReport {
-    let budget = client.budget()
+    let budget = http.budget()
     // Asked for before? Then it stands as it stands, and is not asked for again.
     switch await readRefund(instruction, within: budget) {
     case .known(let report): return report
@@ -191,8 +193,7 @@ package final class SwishProvider: PaymentProvider {
     guard await pace.wait(within: budget) else {
       return MovementReport(.unknown("too many refunds at once: this one was not sent yet"))
     }
-    var writer = JSONWriter()
-    writer.object { object in
+    let body = json { object in
       object.member("originalPaymentReference", original)
       object.member("callbackUrl", charge.notificationURL)
       object.member("payerAlias", settings.payeeAlias)
@@ -201,8 +202,8 @@ package final class SwishProvider: PaymentProvider {
       object.member("payerPaymentReference", instruction)
       object.member("message", reference.flatMap(SwishMessage.allowed))
     }
-    let call = ProviderCall(.put, "/api/v2/refunds/\(instruction)", body: .json(writer.bytes))
-    switch await client.send(call, to: settings.address, within: budget) {
+    let call = ProviderCall(.put, "/api/v2/refunds/\(instruction)", body: .json(body))
+    switch await http.send(call, to: settings.address, within: budget) {
     case .answered(let answer) where answer.isSuccess: break
     case .answered(let answer) where (400..<500).contains(answer.status) && !isPassing(answer.status):
       let codes = SwishRefusal.codes(answer.body)
@@ -226,7 +227,7 @@ package final class SwishProvider: PaymentProvider {
   }
 
   private func readRefund(_ instruction: String, within budget: CallBudget) async -> RefundReading {
-    switch await client.send(
+    switch await http.send(
       ProviderCall(.get, "/api/v1/refunds/\(instruction)"), to: settings.address, within: budget)
     {
     case .answered(let answer) where answer.status == 404: return .absent
@@ -286,8 +287,8 @@ package final class SwishProvider: PaymentProvider {
     // Reading what cannot exist shows whether the door opens, and changes nothing.
     var generator = SystemRandomNumberGenerator()
     let nobodys = SwishInstruction.payment(PaymentID(using: &generator))
-    switch await client.send(
-      ProviderCall(.get, "/api/v1/paymentrequests/\(nobodys)"), to: settings.address, within: client.budget())
+    switch await http.send(
+      ProviderCall(.get, "/api/v1/paymentrequests/\(nobodys)"), to: settings.address, within: http.budget())
     {
     case .answered(let answer) where answer.status == 404:
       findings.append(ProviderFinding("Swish answers, and accepts the certificate.", isSound: true))

@@ -5,16 +5,13 @@ import NIOSSL
 /// What a merchant enters to take Swish.
 package struct SwishSettings: Sendable {
   package static let productionURL = "https://cpc.getswish.net/swish-cpcapi"
-  /// Swish's own simulator, the Merchant Swish Simulator.
-  package static let simulatorURL = "https://mss.cpc.getswish.net/swish-cpcapi"
+  /// Swish's own simulator, the Merchant Swish Simulator, for which there are certificates of its own.
+  package static let testURL = "https://mss.cpc.getswish.net/swish-cpcapi"
 
   package static let fields = [
     ProviderField("payee_alias", "your Swish number for trade, ten digits beginning with 123"),
     ProviderField("certificate", "the certificate from portal.swish.nu, with those that signed it, in PEM"),
     ProviderField("private_key", "the key that the certificate was asked for with, in PEM", isSecret: true),
-    ProviderField(
-      "base_url", "left out: \(productionURL); in a playground Swish's simulator, \(simulatorURL)",
-      isRequired: false),
     ProviderField(
       "trusted_certificate", "whoever signed the server's certificate, in PEM; left out: the usual authorities",
       isRequired: false),
@@ -24,8 +21,8 @@ package struct SwishSettings: Sendable {
   let certificate: SwishCertificate
   let address: ProviderAddress
 
-  /// Calls nobody. In the playground the base address may be any; in production it is Swish's own.
-  package init(_ values: [String: String], in environment: KassaEnvironment) throws(ProviderSettingsFlaws) {
+  /// Calls nobody.
+  package init(_ values: [String: String], at addresses: ProviderAddresses) throws(ProviderSettingsFlaws) {
     func value(_ name: String) -> String? { values[name].flatMap { $0.isEmpty ? nil : $0 } }
     var flaws: [FieldFlaw] = []
     payeeAlias = value("payee_alias") ?? ""
@@ -43,14 +40,6 @@ package struct SwishSettings: Sendable {
     if key == nil { flaws.append(FieldFlaw("private_key", "must be a private key in PEM without a password")) }
     let trusted = value("trusted_certificate").map(Self.certificates)
     if trusted?.isEmpty ?? false { flaws.append(FieldFlaw("trusted_certificate", "must be a certificate in PEM")) }
-    let url = value("base_url") ?? Self.productionURL
-    switch environment {
-    case .production where url != Self.productionURL:
-      flaws.append(FieldFlaw("base_url", "must be \(Self.productionURL)"))
-    case .playground where !url.hasPrefix("https://"):
-      flaws.append(FieldFlaw("base_url", "must begin with https://"))
-    case .production, .playground: break
-    }
     guard flaws.isEmpty, let key, let certificate = SwishCertificate(chain: chain) else {
       throw ProviderSettingsFlaws(flaws)
     }
@@ -60,7 +49,7 @@ package struct SwishSettings: Sendable {
     tls.certificateChain = chain.map { .certificate($0) }
     tls.privateKey = .privateKey(key)
     if let trusted { tls.trustRoots = .certificates(trusted) }
-    address = ProviderAddress(url, tls: tls)
+    address = try addresses.address(values, tls: tls)
   }
 
   /// None when the text is not PEM throughout.

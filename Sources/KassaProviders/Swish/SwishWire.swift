@@ -115,7 +115,7 @@ struct SwishPayment {
 
   /// `nil` when the bytes are no payment.
   init?(_ body: [UInt8]) {
-    guard case .object(let object)? = try? JSONParser.parse(body), let status = object.text("status") else {
+    guard let object = jsonObject(of: body), let status = object.text("status") else {
       return nil
     }
     self.status = Status(rawValue: status)
@@ -142,7 +142,7 @@ struct SwishRefund {
 
   /// `nil` when the bytes are no refund.
   init?(_ body: [UInt8]) {
-    guard case .object(let object)? = try? JSONParser.parse(body), let status = object.text("status") else {
+    guard let object = jsonObject(of: body), let status = object.text("status") else {
       return nil
     }
     self.status = Status(rawValue: status)
