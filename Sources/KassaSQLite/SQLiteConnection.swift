@@ -10,6 +10,7 @@ enum SQLValue {
   case text(String)
   case blob([UInt8])
 
+  static func flag(_ flag: Bool) -> SQLValue { .integer(flag ? 1 : 0) }
   static func time(_ timestamp: Timestamp) -> SQLValue { .integer(timestamp.millisecondsSinceEpoch) }
   static func time(_ timestamp: Timestamp?) -> SQLValue { timestamp.map { time($0) } ?? .null }
   static func id<Entity>(_ id: Identifier<Entity>) -> SQLValue { .blob(id.bytes) }
@@ -129,7 +130,9 @@ struct SQLRow {
   func optionalBlob(_ column: Int32) -> [UInt8]? { isNull(column) ? nil : blob(column) }
 
   func id<Entity>(_ column: Int32, of: Identifier<Entity>.Type = Identifier<Entity>.self) throws -> Identifier<Entity> {
-    guard let id = Identifier<Entity>(bytes: blob(column)) else {
+    let bytes = UnsafeRawBufferPointer(
+      start: sqlite3_column_blob(statement, column), count: Int(sqlite3_column_bytes(statement, column)))
+    guard let id = Identifier<Entity>(bytes: bytes) else {
       throw StoreError.unusable(OperatorDetail("column \(column) does not hold a 16-byte identifier"))
     }
     return id
