@@ -140,6 +140,18 @@ let package = Package(
       dependencies: ["KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore"],
       swiftSettings: strict),
     .testTarget(
+      name: "KassaProviderTests",
+      dependencies: [
+        "KassaDomain", "KassaEmulators", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
+    .testTarget(
       name: "KassaDeliveryTests",
       dependencies: [
         "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaSQLite", "KassaServer", "KassaService",

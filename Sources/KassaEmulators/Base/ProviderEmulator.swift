@@ -69,9 +69,12 @@ package struct EmulatedPayment: Equatable, Sendable {
   package let isOpen: Bool
   /// What the code to scan says; `nil` where there is none.
   package let qrText: String?
+  /// Reserved, and neither taken nor freed.
+  package let held: Int64
 
   package init(
-    id: String, reference: String, amount: Int64, currency: String, state: String, isOpen: Bool, qrText: String?
+    id: String, reference: String, amount: Int64, currency: String, state: String, isOpen: Bool, qrText: String?,
+    held: Int64 = 0
   ) {
     self.id = id
     self.reference = reference
@@ -80,6 +83,7 @@ package struct EmulatedPayment: Equatable, Sendable {
     self.state = state
     self.isOpen = isOpen
     self.qrText = qrText
+    self.held = held
   }
 }
 

@@ -8,7 +8,7 @@ import Synchronization
 /// Management API, as far as an adapter for shops uses them.
 package final class KlarnaEmulator: ProviderEmulator {
   /// How long a session lives.
-  static let sessionSeconds: Int64 = 46 * 3600
+  package static let sessionSeconds: Int64 = 46 * 3600
   /// The pauses between tries of a notification. Klarna's page does not tell them: these are a guess.
   static let pausesSeconds: [Int64] = [5, 30, 120]
 
@@ -74,7 +74,8 @@ package final class KlarnaEmulator: ProviderEmulator {
       state.order.compactMap { state.sessions[$0] }.map { session in
         EmulatedPayment(
           id: session.id, reference: session.reference, amount: session.amount, currency: session.currency,
-          state: session.status.rawValue, isOpen: session.isOpen, qrText: session.link)
+          state: session.status.rawValue, isOpen: session.isOpen, qrText: session.link,
+          held: session.orderID.flatMap { state.orders[$0]?.reserved } ?? 0)
       }
     }
   }

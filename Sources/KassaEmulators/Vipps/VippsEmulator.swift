@@ -9,9 +9,9 @@ import Synchronization
 /// What public descriptions disagree on, or only others tell, is in `VippsMagic` and `VippsEmulator.problem`.
 package final class VippsEmulator: ProviderEmulator {
   /// How long a payment waits for its customer.
-  static let paymentSeconds: Int64 = 600
+  package static let paymentSeconds: Int64 = 600
   /// As in the test environment.
-  static let tokenSeconds: Int64 = 3600
+  package static let tokenSeconds: Int64 = 3600
   static let amounts: ClosedRange<Int64> = 100...65_000_000
   static let currencies = ["NOK", "DKK", "EUR"]
   /// Calls a minute for one reference.
@@ -78,7 +78,8 @@ package final class VippsEmulator: ProviderEmulator {
         EmulatedPayment(
           id: payment.reference, reference: payment.reference, amount: payment.amount, currency: payment.currency,
           state: payment.state.rawValue, isOpen: payment.state == .created && payment.undecidedUntil == nil,
-          qrText: payment.redirectURL)
+          qrText: payment.redirectURL,
+          held: payment.state == .authorized ? payment.authorized - payment.captured - payment.cancelled : 0)
       }
     }
   }
