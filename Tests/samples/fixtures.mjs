@@ -1,0 +1,184 @@
+// What an operation acts on, made by the API itself just for one sample: a session to cancel, a device's token, a webhook.
+//
+// An operation with neither path parameters nor ids in its body needs nothing here. For another one, a missing line in
+// `fixtures` ends the run with the operation's name.
+
+import { createECDH, randomUUID } from "node:crypto";
+
+/** One merchant, as its backend sees it. */
+export class Shop {
+  #made = new Map();
+
+  constructor(server, key, callbackAddress) {
+    this.server = server;
+    this.key = key;
+    this.callbackAddress = callbackAddress;
+  }
+
+  /** Calls the API; throws unless the answer is good. `token` is a device's. */
+  async call(method, path, { body, token } = {}) {
+    const response = await fetch(this.server + path, {
+      method,
+      headers: {
+        Authorization: token === undefined ? `Basic ${this.key}` : `Bearer ${token}`,
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === "" ? undefined : JSON.parse(text);
+  }
+
+  /** Made the first time, and the same from then on. */
+  once(name, make) {
+    if (!this.#made.has(name)) this.#made.set(name, make());
+    return this.#made.get(name);
+  }
+
+  location() {
+    return this.once("location", async () => (await this.call("GET", "/ipp/v1/locations")).content.at(-1).id);
+  }
+
+  async enrollment() {
+    const made = await this.call("POST", "/ipp/v1/enrollments", { body: { location_id: await this.location() } });
+    return { ...made, token: made.enrollment_url.split("#")[1] };
+  }
+
+  async device() {
+    const device = await this.call("POST", "/ipp/v1/dev/devices", {
+      body: { name: "Till 1", location_id: await this.location() },
+    });
+    return { id: device.id, token: device.credentials.bearer_token };
+  }
+
+  /** A session on a device of its own, so that no other one is in the way. */
+  async session() {
+    const device = await this.device();
+    const session = await this.call("POST", "/ipp/v1/sessions", {
+      body: {
+        device_id: device.id, order_amount: 10000, purchase_currency: "SEK", merchant_reference1: "ORDER-12345",
+        order_items: [
+          {
+            type: "physical", name: "T-Shirt", quantity: 2, unit_price: 5000, total_amount: 10000, tax_rate: 2500,
+            total_tax_amount: 2000,
+          },
+        ],
+      },
+    });
+    return { id: session.session_id, device: device.id, token: device.token };
+  }
+
+  async payment(method = "CARD") {
+    const session = await this.session();
+    const attempt = await this.call("POST", `/pos/v1/sessions/${session.id}/payments`, {
+      token: session.token, body: { method },
+    });
+    return { ...session, payment: attempt.payment_id };
+  }
+
+  async paid() {
+    const session = await this.session();
+    const answer = await this.call("POST", `/ipp/v1/dev/sessions/${session.id}/simulate-tap`);
+    return { ...session, order: answer.order_id };
+  }
+
+  /** One that is used for everything but its end: a merchant may have few. */
+  webhook() { return this.once("webhook", () => this.newWebhook()); }
+
+  async newWebhook() {
+    const body = { name: "Backend", url: this.callbackAddress, events: ["*"] };
+    return (await this.call("POST", "/portal/v1/webhooks", { body })).id;
+  }
+
+  delivery() {
+    return this.once("delivery", async () => {
+      const webhook = await this.webhook();
+      await this.call("POST", `/portal/v1/webhooks/${webhook}/test`);
+      const list = await this.call("GET", `/portal/v1/webhooks/${webhook}/deliveries`);
+      return list.content.find((delivery) => delivery.event_type?.endsWith(".test"))?.id ?? list.content[0].id;
+    });
+  }
+}
+
+const ownSession = async (shop) => {
+  const session = await shop.session();
+  return { path: { session_id: session.id }, token: session.token };
+};
+const ownDevice = async (shop) => ({ token: (await shop.device()).token });
+const ownPayment = async (shop) => {
+  const made = await shop.payment();
+  return { path: { session_id: made.id, payment_id: made.payment }, token: made.token };
+};
+const enrollment = async (shop) => ({ path: { enrollment_id: (await shop.enrollment()).enrollment_id } });
+const device = async (shop) => ({ path: { id: (await shop.device()).id } });
+const session = async (shop) => ({ path: { session_id: (await shop.session()).id } });
+const webhook = async (shop) => ({ path: { id: await shop.webhook() } });
+const newLocation = async (shop) => ({
+  path: { id: (await shop.call("POST", "/portal/v1/locations", { body: { name: "Market stall" } })).id },
+});
+
+/**
+ * By operation: what is put into the path (`path`), into the body by the names of its members (`body`), and the device's
+ * token. A merchant with one location is `shop`; the operations of `severalLocations` get another one.
+ */
+export const fixtures = {
+  getEnrollment: enrollment,
+  deleteEnrollments: enrollment,
+  getDevice: device,
+  updateDevice: device,
+  deleteDevice: device,
+  getLocation: async (shop) => ({ path: { id: await shop.location() } }),
+  updateLocation: newLocation,
+  deleteLocation: newLocation,
+  createSession: async (shop) => ({ body: { device_id: (await shop.device()).id } }),
+  getSession: session,
+  cancelSession: session,
+  simulateTap: session,
+  registerDevice: async (shop) => {
+    const made = await shop.enrollment();
+    const pair = createECDH("prime256v1");
+    pair.generateKeys();
+    const point = pair.getPublicKey();
+    return {
+      body: {
+        enrollment_code: made.enrollment_code,
+        enrollment_token: made.token,
+        registration_id: randomUUID(),
+        x: point.subarray(1, 33).toString("base64url"),
+        y: point.subarray(33).toString("base64url"),
+      },
+    };
+  },
+  getOwnDevice: ownDevice,
+  streamOwnEvents: ownDevice,
+  listOwnSessions: ownSession,
+  getOwnSession: ownSession,
+  markOwnSessionShown: ownSession,
+  cancelOwnSession: ownSession,
+  simulateOwnTap: ownSession,
+  startPayment: ownSession,
+  finalizePayment: ownPayment,
+  cancelPayment: ownPayment,
+  getOwnReceipt: async (shop) => {
+    const made = await shop.paid();
+    return { path: { session_id: made.id }, token: made.token };
+  },
+  revokeAPIKey: async (shop) => ({
+    path: { id: (await shop.call("POST", "/portal/v1/api-keys", { body: { name: "Webshop" } })).id },
+  }),
+  createWebhook: async (shop) => ({ body: { url: shop.callbackAddress } }),
+  getWebhook: webhook,
+  updateWebhook: async (shop) => ({ ...(await webhook(shop)), body: { url: shop.callbackAddress } }),
+  deleteWebhook: async (shop) => ({ path: { id: await shop.newWebhook() } }),
+  rotateWebhookSecret: webhook,
+  sendWebhookTestEvent: async (shop) => ({ path: { id: await shop.once("tested", () => shop.newWebhook()) } }),
+  listWebhookDeliveries: webhook,
+  resendWebhookDelivery: async (shop) => ({ path: { delivery_id: await shop.delivery() } }),
+};
+
+/** Those that need, or make, further locations; without one, other operations may leave the location out. */
+export const severalLocations = new Set(["createLocation", "updateLocation", "deleteLocation"]);
+
+/** Those that change the world of all others, and so run last: by name, in this order. */
+export const disturbing = ["planCardFault", "moveClock"];
