@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import http from "node:http";
 import { createInterface } from "node:readline";
 
 export class Browser {
@@ -58,12 +59,20 @@ export class Browser {
     if (this.driver.exitCode === null) await once(this.driver, "exit");
   }
 
+  /** One connection a command: one that is kept may be stale by the next. */
   async #send(method, path, body) {
-    const response = await fetch(this.address + path, {
-      method, body: body === undefined ? undefined : JSON.stringify(body), headers: { "Content-Type": "application/json" },
+    const text = await new Promise((resolve, reject) => {
+      const request = http.request(this.address + path, { method, agent: false }, (response) => {
+        const chunks = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("end", () => resolve(Buffer.concat(chunks).toString()));
+        response.on("error", reject);
+      });
+      request.on("error", reject);
+      request.end(body === undefined ? undefined : JSON.stringify(body));
     });
-    const { value } = await response.json();
-    if (!response.ok) throw new Error(`${value.error}: ${value.message}`);
+    const { value } = JSON.parse(text);
+    if (value?.error) throw new Error(`${value.error}: ${value.message}`);
     return value;
   }
 }
