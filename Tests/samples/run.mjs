@@ -8,8 +8,8 @@ import os from "node:os";
 import path from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
-import { goodResponse, operationsOf, requestOf, variantsOf } from "../../Sources/KassaWeb/docs/operations.js";
-import { languages, sampleOf } from "../../Sources/KassaWeb/docs/samples.js";
+import { goodResponse, operationsOf, requestOf, variantsOf } from "../../Sources/KassaWeb/site/docs/operations.js";
+import { languages, sampleOf } from "../../Sources/KassaWeb/site/docs/samples.js";
 import { Browser } from "./browser.mjs";
 import { difficultSamples } from "./difficult.mjs";
 import { disturbing, fixtures, severalLocations, Shop } from "./fixtures.mjs";
@@ -113,7 +113,7 @@ function judge(document, sample, result, exchanges) {
     if (!isDeepStrictEqual(parsed(result.output), value)) flaws.push(`printed ${result.output.slice(0, 300)}`);
   } else if (request.answer === "none") {
     if (result.output.trim() !== String(exchange.status)) flaws.push(`printed ${result.output.slice(0, 300)}`);
-  } else if (request.answer !== "file" && !result.output.replaceAll("\r", "").includes(answer.trim())) {
+  } else if (request.answer !== "file" && !withoutEmptyLines(result.output).includes(withoutEmptyLines(answer))) {
     flaws.push(`printed ${result.output.slice(0, 300)}, not ${answer.slice(0, 300)}`);
   }
   return flaws;
@@ -121,6 +121,8 @@ function judge(document, sample, result, exchanges) {
 
 /** One of the spellings that a client may choose for a path and query: RFC 3986 lets these stand as they are, or escaped. */
 const spelled = (path) => path.replace(/%(2[1789A]|2a)/g, (code) => decodeURIComponent(code));
+
+const withoutEmptyLines = (text) => text.replace(/\r/g, "").replace(/\n\n+/g, "\n").trim();
 
 function parsed(text) {
   try {

@@ -1,7 +1,7 @@
 // Holds JSON against the schemas of the document, as far as it uses JSON Schema: a keyword or format that is not known here
 // is an error, and so is a member of the value that no schema describes.
 
-import { resolve } from "../../Sources/KassaWeb/docs/operations.js";
+import { resolve } from "../../Sources/KassaWeb/site/docs/operations.js";
 
 const annotations = new Set(["description", "title", "default", "deprecated", "examples", "readOnly", "writeOnly"]);
 const formats = {

@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { classNameOf } from "../../Sources/KassaWeb/docs/samples.js";
+import { classNameOf } from "../../Sources/KassaWeb/site/docs/samples.js";
 
 /** The Debian packages that hold the tools. */
 const python = "/usr/bin/python3";

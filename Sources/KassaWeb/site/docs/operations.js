@@ -23,8 +23,7 @@ export function referenceName(node) {
 export function operationsOf(document) {
   const operations = [];
   for (const [path, item] of Object.entries(document.paths)) {
-    for (const method of methods.filter((method) => item[method])) {
-      const node = item[method];
+    for (const [method, node] of Object.entries(item).filter(([name]) => methods.includes(name))) {
       const parameters = [...(item.parameters ?? []), ...(node.parameters ?? [])].map((one) => resolve(document, one));
       const body = resolve(document, node.requestBody);
       const content = Object.entries(body?.content ?? {})[0];
@@ -161,7 +160,8 @@ export function requestOf(document, operation, { server, variant = variantsOf(op
     if (value !== undefined) headers.push({ name: parameter.name, value: String(value) });
     else if (parameter.name === freshHeader) headers.push({ name: freshHeader, isFresh: true });
   }
-  const accept = variant.accept ?? goodResponse(operation)?.contents[0]?.type;
+  const types = (goodResponse(operation)?.contents ?? []).map((content) => content.type);
+  const accept = variant.accept ?? types.find((type) => answerKind(type) === "json") ?? types[0];
   if (variant.accept) headers.push({ name: "Accept", value: variant.accept });
   const sent = body !== undefined ? body : variant.body;
   if (sent !== undefined) headers.push({ name: "Content-Type", value: operation.body.type });

@@ -186,10 +186,13 @@ function browser(request) {
           `// ${streamRemark}`,
           `// ${streamAdvice}`,
           "const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();",
+          'let rest = "";',
           "for (;;) {",
           "  const { value, done } = await reader.read();",
           "  if (done) break;",
-          "  console.log(value);",
+          '  const events = (rest + value).split("\\n\\n");',
+          "  rest = events.pop();",
+          "  events.forEach((event) => console.log(event));",
           "}",
         ]
       : {
