@@ -156,11 +156,11 @@ function curl(request) {
     request.answer === "file" && "--output answer",
     request.answer === "none" && "--write-out '%{http_code}\\n'",
   ].filter(Boolean);
-  const method = request.method === "GET" ? "" : `--request ${request.method} `;
+  const method = request.method === "GET" ? "--url " : `--request ${request.method} `;
   return [
     `# ${request.summary}`,
     isStream(request) ? [`# ${streamRemark}`, `# ${streamAdvice}`] : null,
-    [`curl --fail-with-body --silent --show-error ${method}${shellQuoted(request.url)}`, ...options].join(" \\\n  "),
+    ["curl --fail-with-body --silent --show-error", method + shellQuoted(request.url), ...options].join(" \\\n  "),
   ];
 }
 
