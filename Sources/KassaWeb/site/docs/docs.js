@@ -167,9 +167,9 @@ function drawMenu() {
     h("div", { class: "menu-list", onkeydown: moveInMenu },
       state.search ? null : h("a", { class: "menu-link", href: "#", "aria-current": state.operation ? null : "page" }, say("overview")),
       found.length === 0 ? h("p", { class: "quiet nothing" }, say("nothing")) : null,
-      groups(found).map((group) => h("section", { key: group.name },
-        h("h2", { class: "menu-title" }, group.name),
-        h("ul", { role: "list" }, group.operations.map((operation) => h("li", { key: operation.id },
+      groups(found).map((group, index) => h("section", { key: group.name },
+        h("p", { class: "menu-title", id: `group-${index}`, lang: "en" }, group.name),
+        h("ul", { role: "list", lang: "en", "aria-labelledby": `group-${index}` }, group.operations.map((operation) => h("li", { key: operation.id },
           h("a", { class: "menu-link", href: `#${operation.id}`, "aria-current": operation === state.operation ? "page" : null },
             h("span", null, operation.summary), method(operation.method)))))))),
     choices());
@@ -210,14 +210,14 @@ const explained = (text) => prose(text, state.byID);
 function overviewPage() {
   const { info } = state.document;
   return h("article", { key: "overview" },
-    h("h1", { id: "heading", tabindex: "-1" }, info.title),
-    info.summary ? h("p", { class: "lead" }, info.summary) : null,
-    h("div", { class: "prose" }, explained(info.description)),
+    h("h1", { id: "heading", tabindex: "-1", lang: "en" }, info.title),
+    info.summary ? h("p", { class: "lead", lang: "en" }, info.summary) : null,
+    h("div", { class: "prose", lang: "en" }, explained(info.description)),
     h("h2", { id: "credentials" }, say("authentication")),
     h("ul", { class: "fields", role: "list" },
       Object.entries(state.document.components?.securitySchemes ?? {}).map(([name, schemeNode]) => h("li", { class: "field-row" },
         h("p", { class: "field-head" }, h("code", { class: "field-name" }, name), h("span", { class: "field-type" }, [schemeNode.type, schemeNode.scheme ?? schemeNode.name].filter(Boolean).join(" · "))),
-        h("div", { class: "prose" }, explained(schemeNode.description))))),
+        h("div", { class: "prose", lang: "en" }, explained(schemeNode.description))))),
     h("h2", null, say("tags")),
     groups(state.operations).map((group) => h("section", { class: "group" },
       h("h3", null, group.name), group.description ? h("p", { class: "quiet" }, marked(group.description, state.byID)) : null,
@@ -244,15 +244,15 @@ function operationPage(operation) {
   const [previous, next] = [state.operations[at - 1], state.operations[at + 1]];
   const parametersIn = (place) => operation.parameters.filter((parameter) => parameter.in === place);
   return h("article", { key: operation.id, "data-operation": operation.id },
-    h("p", { class: "over" }, operation.tag),
-    h("h1", { id: "heading", tabindex: "-1" }, operation.summary),
+    h("p", { class: "over", lang: "en" }, operation.tag),
+    h("h1", { id: "heading", tabindex: "-1", lang: "en" }, operation.summary),
     h("p", { class: "route" }, method(operation.method), h("code", null, broken(operation.path))),
     h("p", { class: "badges" },
       h("span", { class: "badge" }, say(operation.credential)),
       operation.isPlaygroundOnly ? h("span", { class: "badge warning" }, say("playgroundOnly")) : null,
       operation.isDeprecated ? h("span", { class: "badge danger" }, say("deprecated")) : null,
       h("code", { class: "quiet" }, operation.id)),
-    h("div", { class: "prose" }, explained(operation.description)),
+    h("div", { class: "prose", lang: "en" }, explained(operation.description)),
     ["path", "query", "header"].map((place) => parametersIn(place).length === 0 ? null : h("section", { "aria-labelledby": `in-${place}` },
       h("h2", { id: `in-${place}` }, say(place)),
       h("ul", { class: "fields", role: "list" }, parametersIn(place).map((parameter) => field(state.document, {
@@ -272,7 +272,7 @@ function operationPage(operation) {
 
 function bodyDescription(operation) {
   const text = operation.body.description || resolveDescription(operation.body.schema);
-  return text ? h("div", { class: "prose" }, explained(text)) : null;
+  return text ? h("div", { class: "prose", lang: "en" }, explained(text)) : null;
 }
 
 function resolveDescription(schema) {
@@ -306,7 +306,7 @@ function problems(operation) {
       const codes = [...new Set(response.contents.flatMap((content) => content.examples.map((example) => example.value?.code ?? example.value?.error_code)).filter(Boolean))];
       return h("li", { class: "field-row problem" },
         h("p", { class: "field-head" }, h("span", { class: "status is-bad" }, response.status), codes.map((code) => h("code", { class: "value" }, code))),
-        h("div", { class: "prose" }, explained(response.description)));
+        h("div", { class: "prose", lang: "en" }, explained(response.description)));
     })));
 }
 

@@ -6,7 +6,7 @@ import { languages, payloadOf, sampleOf } from "./samples.js";
 import { inBrowser, inTab } from "./storage.js";
 import { coloured } from "./text.js";
 import { say } from "./texts.js";
-import { idName, idsOf, send } from "./trying.js";
+import { idName, idsOf, send, withKnown } from "./trying.js";
 
 const storedAs = { apiKey: "kassa-docs-api-key", deviceToken: "kassa-docs-device-token" };
 const environment = { apiKey: "KASSA_API_KEY", deviceToken: "KASSA_DEVICE_TOKEN" };
@@ -60,13 +60,16 @@ const addressOf = (server) => (server === "this" ? location.origin : state.addre
 
 const credentialOf = (kind) => inTab.get(storedAs[kind]) ?? (kind === "apiKey" ? inBrowser.get(storedAs[kind]) : undefined) ?? "";
 
-/** The body as typed: `{ value }`, or `{ flaw }`. */
+/** The example's body, with the ids that earlier answers told. */
+const exampleBody = () => withKnown(state.variant.body, state.ids);
+
+/** The body as typed: `{ value }`; with `flaw` when it is no JSON. */
 function typedBody() {
-  if (state.bodyText === undefined) return { value: state.variant.body };
+  if (state.bodyText === undefined) return { value: exampleBody() };
   try {
     return { value: JSON.parse(state.bodyText) };
   } catch (error) {
-    return { value: state.variant.body, flaw: error.message };
+    return { value: exampleBody(), flaw: error.message };
   }
 }
 
@@ -109,9 +112,10 @@ export function serverCard() {
       : h("div", { class: "field" },
         h("label", { for: "address", class: "unseen" }, say("serverAddress")),
         h("input", {
-          id: "address", class: "input code", type: "url", spellcheck: "false", autocomplete: "off", value: state.addresses[state.server], oninput: type,
-        }),
-        h("p", { class: "hint" }, say("serverHint"))));
+          id: "address", class: "input code", type: "url", spellcheck: "false", autocomplete: "off", value: state.addresses[state.server],
+          oninput: type, "aria-describedby": "address-hint",
+        })),
+    state.server === "this" ? null : h("p", { class: "hint", id: "address-hint" }, say("serverHint")));
 }
 
 function sampleCard(request) {
@@ -324,7 +328,7 @@ function parameterField(parameter) {
         h("option", { value: choice, selected: choice === value }, choice)))
       : isList
         ? h("textarea", { ...properties, rows: "2", value: (value ?? []).join("\n"), placeholder: (schema.examples?.[0] ?? []).join("\n") })
-        : h("input", { ...properties, type: "text", value: value ?? "", placeholder: String(placeholderOf(state.document, parameter)) }),
+        : h("input", { ...properties, type: "text", value: value ?? "", placeholder: parameter.required ? String(placeholderOf(state.document, parameter)) : null }),
     parameter.name === "Idempotency-Key" ? h("p", { class: "hint" }, say("fresh")) : null);
 }
 
@@ -334,7 +338,7 @@ function placeholderSchema(parameter) {
 }
 
 function bodyField() {
-  const text = state.bodyText ?? JSON.stringify(state.variant.body ?? {}, null, 2);
+  const text = state.bodyText ?? JSON.stringify(exampleBody() ?? {}, null, 2);
   const { flaw } = typedBody();
   return h("div", { class: "field" },
     h("label", { for: "body" }, say("body")),

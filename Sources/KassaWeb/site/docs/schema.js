@@ -47,7 +47,8 @@ function limitsOf(schema) {
   range(schema.minProperties, schema.maxProperties, "properties");
   if (schema.const !== undefined) remarks.push([`${say("always")} `, h("code", null, plain(schema.const))]);
   if (schema.default !== undefined) remarks.push([`${say("default")} `, h("code", null, plain(schema.default))]);
-  if (schema.pattern) remarks.push([`${say("pattern")} `, h("code", null, schema.pattern)]);
+  // A format says it better than its pattern.
+  if (schema.pattern && !schema.format) remarks.push([`${say("pattern")} `, h("code", null, schema.pattern)]);
   if (schema.examples?.length) remarks.push([`${say("example")} `, h("code", null, plain(schema.examples[0]))]);
   return remarks;
 }
@@ -66,7 +67,7 @@ export function field(document, { name, node, isRequired, description, operation
       h("code", { class: "field-name" }, name), h("span", { class: "field-type" }, typeOf(document, node)),
       isRequired ? h("span", { class: "is-required" }, say("required")) : null,
       schema.deprecated ? h("span", { class: "badge warning" }, say("deprecated")) : null),
-    text ? h("div", { class: "prose" }, prose(text, operations)) : null,
+    text ? h("div", { class: "prose", lang: "en" }, prose(text, operations)) : null,
     limits.length ? h("p", { class: "limits" }, limits.map((remark) => h("span", null, remark))) : null,
     values ? h("p", { class: "limits" }, `${say("allowed")} `, values.map((value) => h("code", { class: "value" }, plain(value)))) : null,
     nested(document, schema.type === "array" ? schema.items : node, operations, trail, schema.type === "array"));

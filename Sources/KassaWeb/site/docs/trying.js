@@ -44,7 +44,10 @@ export async function send(request, credential, { signal, onChange }) {
   onChange({ ...answer, isOpen: false });
 }
 
-/** Ids of an answer by what they are of, for the next request: `session_id`, `device_id` … */
+/** Members that name something, beside those that end in `_id`. */
+const names = new Set(["enrollment_code"]);
+
+/** What an answer names, for the next request: `session_id`, `device_id`, `enrollment_code` … */
 export function idsOf(text, operation) {
   let value;
   try {
@@ -55,7 +58,7 @@ export function idsOf(text, operation) {
   const ids = {};
   const collect = (object) => {
     for (const [name, one] of Object.entries(object ?? {})) {
-      if (typeof one === "string" && /_id$/.test(name)) ids[name] ??= one;
+      if (typeof one === "string" && (/_id$/.test(name) || names.has(name))) ids[name] ??= one;
       else if (one && typeof one === "object" && !Array.isArray(one)) collect(one);
     }
   };
@@ -64,6 +67,15 @@ export function idsOf(text, operation) {
   collect(first);
   if (typeof value?.credentials?.bearer_token === "string") ids.bearer_token = value.credentials.bearer_token;
   return ids;
+}
+
+/** A body with what is known in place of the example's ids. */
+export function withKnown(value, known) {
+  if (Array.isArray(value)) return value.map((one) => withKnown(one, known));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [
+    name, typeof one === "string" && Object.hasOwn(known, name) ? known[name] : withKnown(one, known),
+  ]));
 }
 
 /** The name of a path parameter among the ids: `{id}` is of what the path names before it. */
