@@ -40,7 +40,7 @@ let package = Package(
       name: "KassaProviders", dependencies: ["KassaDomain", "KassaService", "KassaStore"], swiftSettings: strict),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
-    .target(name: "KassaWeb", exclude: ["site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
+    .target(name: "KassaWeb", exclude: ["package.json", "site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
       name: "KassaAPI",
       dependencies: [

@@ -150,6 +150,8 @@ function groups(operations) {
 
 function drawMenu() {
   parts.menu.classList.toggle("is-open", state.isMenuOpen);
+  // It covers them.
+  for (const covered of [parts.main, parts.panel]) covered.inert = state.isMenuOpen;
   parts.menu.setAttribute("aria-label", say("tags"));
   const found = state.operations.filter(matches);
   show(parts.menu,
@@ -313,6 +315,7 @@ function problems(operation) {
 // ---------------------------------------------------------------------------------------------------------------- start
 
 addEventListener("hashchange", () => turn());
+matchMedia("(max-width: 56rem)").addEventListener("change", () => state.isMenuOpen && toggleMenu());
 addEventListener("keydown", (event) => {
   const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
   if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && parts.menu) {

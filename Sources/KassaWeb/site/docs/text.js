@@ -65,7 +65,7 @@ export function marked(text, operations) {
     } else if (strong !== undefined) {
       parts.push(h("strong", null, strong));
     } else {
-      parts.push(/^(https?:|\/|#)/.test(address) ? h("a", { href: address }, label) : label);
+      parts.push(/^(https?:|\/|#)/.test(address) ? h("a", { class: "inline", href: address }, label) : label);
     }
     end = match.index + match[0].length;
   }
@@ -78,7 +78,7 @@ function linked(text, operations) {
   return text.split(/\b([a-z]+[A-Z]\w+)\b/).map((part) => (operations.has(part) ? operationLink(part) : part));
 }
 
-const operationLink = (id) => h("a", { href: `#${id}` }, id);
+const operationLink = (id) => h("a", { class: "inline", href: `#${id}` }, id);
 
 // --------------------------------------------------------------------------------------------------------------- code
 
