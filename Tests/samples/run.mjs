@@ -152,7 +152,9 @@ async function main(folder) {
   const recorder = await Recorder.start(playground.url);
   let browser;
   try {
-    const document = await (await fetch(`${playground.url}/openapi.json`)).json();
+    const described = await fetch(`${playground.url}/openapi.json`);
+    if (!described.ok) throw new Error(`the server does not describe itself: ${described.status}`);
+    const document = await described.json();
     const chosenLanguages = languages.filter((one) => !options.languages || options.languages.split(",").includes(one.id));
     const chosenOperations = operationsOf(document).filter(
       (one) => !options.operations || options.operations.split(",").includes(one.id));
