@@ -137,7 +137,7 @@ extension KassaAPI: HTTPResponder {
       problem = failed
       answer =
         request.uri.path.hasPrefix("/ordermanagement/")
-        ? failed.orderManagementAnswer(requestID: requestID) : failed.answer(requestID: requestID)
+        ? failed.orderManagementAnswer(requestID: requestID) : failed.answer(requestID: requestID, at: service.now)
     }
     hooks.requestFinished(
       RequestRecord(
