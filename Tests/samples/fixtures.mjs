@@ -167,6 +167,7 @@ export const fixtures = {
   revokeAPIKey: async (shop) => ({
     path: { id: (await shop.call("POST", "/portal/v1/api-keys", { body: { name: "Webshop" } })).id },
   }),
+  signIn: async (shop) => ({ body: { api_key: shop.key } }),
   createWebhook: async (shop) => ({ body: { url: shop.callbackAddress } }),
   getWebhook: webhook,
   updateWebhook: async (shop) => ({ ...(await webhook(shop)), body: { url: shop.callbackAddress } }),

@@ -55,6 +55,8 @@ export class Recorder {
       headers["content-length"] = exchange.body.length;
     }
     for (const name of ["upgrade", "http2-settings", "expect"]) delete headers[name];
+    // A page that was loaded from here takes this for the server.
+    if (headers.origin === this.address) headers.origin = this.target.origin;
     const onward = http.request(
       { host: this.target.hostname, port: this.target.port, method: request.method, path, headers, agent: this.#agent },
       async (answer) => {

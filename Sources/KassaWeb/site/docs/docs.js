@@ -220,11 +220,18 @@ function overviewPage() {
       Object.entries(state.document.components?.securitySchemes ?? {}).map(([name, schemeNode]) => h("li", { class: "field-row" },
         h("p", { class: "field-head" }, h("code", { class: "field-name" }, name), h("span", { class: "field-type" }, [schemeNode.type, schemeNode.scheme ?? schemeNode.name].filter(Boolean).join(" · "))),
         h("div", { class: "prose", lang: "en" }, explained(schemeNode.description))))),
+    problemCodes(),
     h("h2", null, say("tags")),
     groups(state.operations).map((group) => h("section", { class: "group" },
       h("h3", null, group.name), group.description ? h("p", { class: "quiet" }, marked(group.description, state.byID)) : null,
       h("ul", { class: "operations", role: "list" }, group.operations.map((operation) => h("li", null,
         h("a", { href: `#${operation.id}` }, method(operation.method), h("code", null, broken(operation.path)), h("span", null, operation.summary))))))));
+}
+
+/** What every problem may be, where the document says so. */
+function problemCodes() {
+  const description = state.document.components?.schemas?.ProblemCode?.description;
+  return description ? [h("h2", { id: "problem-codes" }, say("problems")), h("div", { class: "prose", lang: "en" }, explained(description))] : null;
 }
 
 /** A path that may be broken at its slashes. */

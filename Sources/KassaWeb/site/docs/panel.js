@@ -221,7 +221,7 @@ async function copy(name, text) {
 
 function trialCard() {
   const { operation, trial } = state;
-  const parameters = operation.parameters.filter((parameter) => parameter.name !== "Kassa-Portal");
+  const parameters = operation.parameters.filter((parameter) => !isFixed(parameter));
   return h("section", { class: "card trial", "aria-labelledby": "trial-title" },
     h("details", { id: "trial" },
       h("summary", null, h("h2", { id: "trial-title" }, say("tryIt"))),
@@ -332,6 +332,9 @@ function parameterField(parameter) {
     parameter.name === "Idempotency-Key" ? h("p", { class: "hint" }, say("fresh")) : null);
 }
 
+/** Whether there is nothing to choose: one value is allowed, and it is required. */
+const isFixed = (parameter) => parameter.required && placeholderSchema(parameter).enum?.length === 1;
+
 function placeholderSchema(parameter) {
   const reference = parameter.schema?.$ref?.split("/").at(-1);
   return (reference ? state.document.components.schemas[reference] : parameter.schema) ?? {};
@@ -356,7 +359,7 @@ function bodyField() {
 async function submit(event) {
   event.preventDefault();
   const { operation } = state;
-  const missing = operation.parameters.filter((one) => one.required && !state.values[`${one.in}:${one.name}`]).map((one) => one.name);
+  const missing = operation.parameters.filter((one) => one.required && !isFixed(one) && !state.values[`${one.in}:${one.name}`]).map((one) => one.name);
   const credential = operation.credential === "none" ? undefined : credentialOf(operation.credential);
   const flaw = operation.body ? typedBody().flaw : undefined;
   const complaint = flaw ? say("bodyFlaw", { reason: flaw })
