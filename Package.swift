@@ -40,10 +40,11 @@ let package = Package(
       name: "KassaProviders", dependencies: ["KassaDomain", "KassaService", "KassaStore"], swiftSettings: strict),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
+    .target(name: "KassaWeb", exclude: ["site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
       name: "KassaAPI",
       dependencies: [
-        "KassaDomain", "KassaJSON", "KassaService", "KassaStore",
+        "KassaDomain", "KassaJSON", "KassaService", "KassaStore", "KassaWeb",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),

@@ -3,6 +3,7 @@ import Hummingbird
 import HummingbirdCore
 import KassaDomain
 import KassaService
+import KassaWeb
 import NIOCore
 
 /// The HTTP side of Kassa: the table of operations, and what surrounds every one of them.
@@ -14,6 +15,7 @@ package struct KassaAPI: Sendable {
   /// Sign-ins that fail, by source address.
   let signInLimiter: RateLimiter<String>
   private let routes: RouteTable
+  private let pages: PageTable
 
   package init(service: KassaService, settings: APISettings, hooks: APIHooks) {
     self.service = service
@@ -27,6 +29,7 @@ package struct KassaAPI: Sendable {
       intervalNanoseconds: 60_000_000_000 / APILimits.failedSignInsPerSourcePerMinute,
       burstNanoseconds: 60_000_000_000)
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
+    pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }
 
   /// `host[:port]` of the public address.
@@ -121,6 +124,7 @@ extension KassaAPI: HTTPResponder {
     let operation: Operation? = if case .operation(let operation, _) = match { operation } else { nil }
 
     var problem: Problem?
+    var route = operation.map { RequestRecord.Route(path: $0.path, operationID: $0.id) } ?? .unmatched
     let answer: Answer
     do {
       switch match {
@@ -131,7 +135,7 @@ extension KassaAPI: HTTPResponder {
           connection: context.connection, api: self, notes: notes)
         answer = try await operation.respond(call)
       case .wrongMethod(let allowed): throw RequestFailure.wrongMethod(allowed: allowed)
-      case .none: throw RequestFailure.unknownRoute
+      case .none: (answer, route) = try pages.answer(to: request)
       }
     } catch {
       let failed = Problem.of(error, credential: operation?.credential ?? .none)
@@ -140,8 +144,8 @@ extension KassaAPI: HTTPResponder {
     }
     hooks.requestFinished(
       RequestRecord(
-        requestID: requestID, method: Self.knownMethod(request.method), route: operation?.path ?? "unmatched",
-        operationID: operation?.id ?? "unmatched", status: answer.status,
+        requestID: requestID, method: Self.knownMethod(request.method), route: route.path,
+        operationID: route.operationID, status: answer.status,
         durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
         operatorDetail: problem?.operatorDetail))
     return answer.response(requestID: requestID)
