@@ -25,10 +25,15 @@ enum MerchantAuthentication {
   }
 
   private static func authenticateByKey(_ call: Call) async throws -> MerchantPrincipal {
-    guard let header = try? call.header(.authorization), let (username, key) = credential(header) else {
-      throw ServiceFailure.unauthorized
+    do {
+      guard let header = try? call.header(.authorization), let (username, key) = credential(header) else {
+        throw ServiceFailure.unauthorized
+      }
+      return try await call.service.authenticateMerchant(key: key, username: username, requestID: call.requestID)
+    } catch ServiceFailure.unauthorized where call.request.headers[.portal] != nil {
+      // A page of ours: asked for `Basic`, its browser would put up a dialog of its own.
+      throw RequestFailure.notSignedIn
     }
-    return try await call.service.authenticateMerchant(key: key, username: username, requestID: call.requestID)
   }
 
   private static func signedIn(_ call: Call) async throws -> MerchantPrincipal {
