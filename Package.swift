@@ -140,6 +140,8 @@ let package = Package(
         "KassaAPI", "KassaDomain", "KassaJSON", "KassaTestSupport", "kassa", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .testTarget(
+      name: "KassaWebTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
+    .testTarget(
       name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -290,24 +290,30 @@ addEventListener("visibilitychange", () => {
 
 // MARK: Dialogs and messages
 
+let dialogNumber = 0;
 shell.openDialog = (title, view) => {
-  state.dialog = { title, view };
+  state.dialog = { title, view, number: (dialogNumber += 1) };
   shell.render();
 };
 
+/** Gives the focus back to where it was. */
 shell.closeDialog = () => {
-  const element = document.querySelector("dialog[open]");
-  if (element) element.close();
-  else state.dialog = null;
+  state.dialog = null;
+  document.querySelector("dialog[open]")?.close();
   shell.render();
 };
 
 function dialogView() {
   if (!state.dialog) return null;
+  const { number } = state.dialog;
   return h("dialog", {
-    key: "dialog", "aria-labelledby": "dialog-title",
+    key: `dialog-${number}`, "aria-labelledby": "dialog-title",
     created: (element) => element.showModal(),
-    onclose: () => ((state.dialog = null), shell.render()),
+    // By the Escape key; another one may be open already.
+    onclose: () => {
+      if (state.dialog?.number === number) state.dialog = null;
+      shell.render();
+    },
   },
     h("div", { class: "dialog-head" },
       h("h2", { id: "dialog-title" }, state.dialog.title),

@@ -137,8 +137,8 @@ export function deviceScreen({ id, signal }) {
 }
 
 export const sessionColumns = () => [
-  { title: say("created"), cell: (row) => moment(row.created_at), value: (row) => row.created_at },
+  { title: say("reference"), cell: (row) => (row.merchant_reference1 ? h("span", { class: "strong" }, row.merchant_reference1) : shortID(row.session_id)), value: (row) => row.merchant_reference1 },
   { title: say("status"), cell: (row) => badge(row.status), value: (row) => row.status },
   { title: say("amount"), class: "amount", cell: (row) => money(row.order_amount, row.purchase_currency), value: (row) => row.order_amount },
-  { title: say("reference"), cell: (row) => row.merchant_reference1 ?? shortID(row.session_id), value: (row) => row.merchant_reference1 },
+  { title: say("created"), cell: (row) => moment(row.created_at), value: (row) => row.created_at },
 ];

@@ -32,11 +32,11 @@ export function ordersScreen({ query }) {
       table(list, {
         caption: say("nav.orders"), key: (row) => row.order_id, href: (row) => `#/orders/${row.order_id}`,
         columns: [
-          { title: say("created"), cell: (row) => moment(row.created_at), value: (row) => row.created_at },
+          { title: say("reference"), cell: (row) => (row.merchant_reference1 ? h("span", { class: "strong" }, row.merchant_reference1) : shortID(row.order_id)), value: (row) => row.merchant_reference1 },
           { title: say("status"), cell: (row) => badge(row.status), value: (row) => row.status },
           { title: say("amount"), class: "amount", cell: (row) => money(row.order_amount, row.purchase_currency), value: (row) => row.order_amount },
           { title: say("orders.refunded"), class: "amount", cell: (row) => (row.refunded_amount ? money(row.refunded_amount, row.purchase_currency) : "–"), value: (row) => row.refunded_amount },
-          { title: say("reference"), cell: (row) => row.merchant_reference1 ?? shortID(row.order_id), value: (row) => row.merchant_reference1 },
+          { title: say("created"), cell: (row) => moment(row.created_at), value: (row) => row.created_at },
         ],
         empty: isFiltered
           ? empty("orders", say("nothingFits"), say("nothingFitsText"), link(say("showAll"), "#/orders"))
