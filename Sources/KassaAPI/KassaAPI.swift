@@ -140,7 +140,7 @@ extension KassaAPI: HTTPResponder {
     } catch {
       let failed = Problem.of(error, credential: operation?.credential ?? .none)
       problem = failed
-      answer = failed.answer(requestID: requestID)
+      answer = failed.answer(requestID: requestID, at: service.now)
     }
     hooks.requestFinished(
       RequestRecord(

@@ -16,7 +16,10 @@ struct Problem: Sendable {
   /// For the operator's log; never part of the answer.
   var operatorDetail: OperatorDetail?
 
-  func answer(requestID: String) -> Answer {
+  /// A phone whose clock is wrong cannot make a proof that holds, unless it learns what time it is here.
+  private var tellsTime: Bool { code == "dpop_proof_invalid" }
+
+  func answer(requestID: String, at now: Timestamp? = nil) -> Answer {
     let body = jsonObject { object in
       object.member("type", "about:blank")
       object.member("title", title)
@@ -24,6 +27,7 @@ struct Problem: Sendable {
       object.member("detail", detail)
       object.member("code", code)
       object.member("request_id", requestID)
+      if tellsTime { object.member("server_time", now) }
       if !flaws.isEmpty {
         object.member(
           "errors",

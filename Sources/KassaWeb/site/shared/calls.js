@@ -2,7 +2,7 @@
 
 /** Why a call has no result: the server's problem (RFC 9457), or that no answer came. */
 export class Problem extends Error {
-  constructor({ status = 0, code, detail, errors, retryAfterSeconds, requestID }) {
+  constructor({ status = 0, code, detail, errors, retryAfterSeconds, requestID, serverTime }) {
     super(detail ?? code);
     this.name = "Problem";
     /** 0: no answer came. */
@@ -14,6 +14,8 @@ export class Problem extends Error {
     this.errors = errors ?? {};
     this.retryAfterSeconds = retryAfterSeconds;
     this.requestID = requestID;
+    /** The server's clock, where a proof failed by its time. */
+    this.serverTime = serverTime;
   }
 
   /** Nobody knows whether it was done: no answer, or one that says so. */
@@ -35,7 +37,7 @@ export async function problemOf(response) {
     status: response.status, code: body.code ?? body.error_code ?? `http_${response.status}`,
     detail: body.detail ?? body.title ?? body.error_messages?.join("; "), errors: body.errors,
     retryAfterSeconds: Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : undefined,
-    requestID: response.headers.get("x-request-id") ?? undefined,
+    requestID: response.headers.get("x-request-id") ?? undefined, serverTime: body.server_time,
   });
 }
 

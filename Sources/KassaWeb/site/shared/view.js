@@ -18,8 +18,9 @@ const asNode = (child) => (typeof child === "object" ? child : { text: String(ch
 
 const shown = new WeakMap();
 
-/** Makes `root` hold what `children` describe. */
+/** Makes `root` hold what `children` describe, and nothing else. */
 export function show(root, ...children) {
+  if (!shown.has(root)) root.replaceChildren();
   const described = children.flat(Infinity).filter(isShown).map(asNode);
   changeChildren(root, shown.get(root) ?? [], described, root.namespaceURI === SVG);
   shown.set(root, described);
