@@ -11,27 +11,27 @@ extension Web {
         try await till.wait(forScreen: "cart")
         try await till.browser.reload()
         try await till.wait(forScreen: "cart")
-        try await till.browser.click("[data-method=CARD]")
+        try await till.browser.touch("[data-method=CARD]")
         try await till.wait(forScreen: "tap")
         try await till.browser.reload()
         try await till.wait(forScreen: "tap")
-        try await till.browser.click("[data-outcome=EXPIRED_CARD]")
+        try await till.browser.touch("[data-outcome=EXPIRED_CARD]")
         try await till.browser.wait(for: "document.querySelector('.decline')")
         try await till.browser.reload()
         try await till.browser.wait(for: "document.querySelector('.decline')")
         // From the address without a session: what is under way comes to the screen by itself.
-        try await till.browser.click("[data-method=CARD]")
+        try await till.browser.touch("[data-method=CARD]")
         try await till.wait(forScreen: "tap")
-        try await till.browser.go("\(till.server.url)/pos")
+        try await till.browser.open("\(till.server.url)/pos")
         try await till.wait(forScreen: "tap")
-        try await till.browser.click("[data-outcome=SUCCESS]")
+        try await till.browser.touch("[data-outcome=SUCCESS]")
         try await till.wait(forScreen: "paid")
         try await till.browser.reload()
         try await till.wait(forScreen: "paid")
         try await till.browser.wait(for: "document.querySelector('.receipt-code svg')")
         // And the browser's own way back.
-        try await till.browser.click("footer .primary")
-        try await till.browser.wait(forText: "Ready for the next customer")
+        try await till.browser.touch("footer .primary")
+        try await till.browser.waitForText("Ready for the next customer")
       }
     }
 
@@ -40,11 +40,11 @@ extension Web {
         try await till.ask()
         try await till.wait(forScreen: "cart")
         try await till.browser.setOffline(true)
-        try await till.browser.wait(forText: "No connection")
+        try await till.browser.waitForText("No connection")
         try await till.browser.audit()
-        try await till.browser.picture("offline")
-        try await till.browser.click("[data-method=CARD]")
-        try await till.browser.wait(forText: "This screen shows what is, as soon as the connection is back")
+        try await till.picture("offline")
+        try await till.browser.touch("[data-method=CARD]")
+        try await till.browser.waitForText("This screen shows what is, as soon as the connection is back")
         let second = try await till.ask([line("While offline", 5_000)])
         try await till.browser.setOffline(false)
         try await till.waitUntilLive()
@@ -78,8 +78,8 @@ extension Web {
         await till.server.kill()
         try await till.browser.setOffline(true)
         try await till.browser.reload()
-        try await till.browser.wait(forText: "No connection")
-        try await till.browser.picture("offline-start")
+        try await till.browser.waitForText("No connection")
+        try await till.picture("offline-start")
         try await till.browser.audit()
       }
     }
@@ -103,34 +103,34 @@ extension Web {
 
     @Test(arguments: [(375, 812), (768, 1024), (1440, 900)], [false, true])
     func longWordsManyLinesAndLargeAmountsFit(size: (Int, Int), isDark: Bool) async throws {
-      let setting = BrowserSetting(width: size.0, height: size.1, isDark: isDark, language: "sv")
-      try await withTill(setting) { till in
+      let screen = Screen(width: size.0, height: size.1, isDark: isDark, language: "sv")
+      try await withTill(screen) { till in
         let long = "Flaggstångsknoppsförgyllarverktygslåda med tillbehörsförvaringsväska"
         var lines = [line(long, 12_345_678_900)]
         lines += (2...40).map { line("Artikel nummer \($0)", Int64($0) * 1_000, quantity: Int64($0 % 3 + 1)) }
         try await till.ask(lines)
         try await till.wait(forScreen: "cart")
         try await till.browser.audit()
-        try await till.browser.picture("cart-long")
-        try await till.browser.click(".items > .button")
+        try await till.picture("cart-long")
+        try await till.browser.touch(".items > .button")
         try await till.browser.wait(for: "document.querySelectorAll('.item').length === 40")
         try await till.browser.audit()
         try await till.payByCard("CARD_VELOCITY_EXCEEDED")
         try await till.browser.wait(for: "document.querySelector('.decline')")
         try await till.browser.audit()
-        try await till.browser.picture("declined")
-        try await till.browser.click("[data-method=CARD]")
+        try await till.picture("declined")
+        try await till.browser.touch("[data-method=CARD]")
         try await till.wait(forScreen: "tap")
         try await till.browser.audit()
-        try await till.browser.picture("tap")
-        try await till.browser.click("[data-outcome=SUCCESS]")
+        try await till.picture("tap")
+        try await till.browser.touch("[data-outcome=SUCCESS]")
         try await till.browser.wait(for: "document.querySelector('.receipt-code svg')")
         try await till.browser.audit()
-        try await till.browser.picture("paid-long")
-        try await till.browser.click("[aria-haspopup=dialog]")
+        try await till.picture("paid-long")
+        try await till.browser.touch("[aria-haspopup=dialog]")
         try await till.browser.wait(for: "document.querySelector('dialog[open]')")
         try await till.browser.audit()
-        try await till.browser.picture("menu")
+        try await till.picture("menu")
       }
     }
 
@@ -163,15 +163,15 @@ extension Web {
 
     @Test func theLanguageAndTheSchemeCanBeChosenAndAreKept() async throws {
       try await withTill { till in
-        try await till.browser.click("[aria-haspopup=dialog]")
-        try await till.browser.click("input[name=language][value=sv]")
-        try await till.browser.wait(forText: "Den här kassan")
-        try await till.browser.click("input[name=scheme][value=dark]")
+        try await till.browser.touch("[aria-haspopup=dialog]")
+        try await till.browser.touch("input[name=language][value=sv]")
+        try await till.browser.waitForText("Den här kassan")
+        try await till.browser.touch("input[name=scheme][value=dark]")
         try await till.browser.wait(for: "document.documentElement.dataset.scheme === 'dark'")
         try await till.browser.audit()
-        try await till.browser.click("dialog .sheet-head .button")
+        try await till.browser.touch("dialog .sheet-head .button")
         try await till.browser.reload()
-        try await till.browser.wait(forText: "Redo för nästa kund")
+        try await till.browser.waitForText("Redo för nästa kund")
         #expect(try await till.browser.value("document.documentElement.lang").text == "sv")
         #expect(try await till.browser.value("document.documentElement.dataset.scheme").text == "dark")
       }

@@ -7,88 +7,82 @@ extension Web {
   /// From a code or a link to a paired phone.
   struct PairingTests {
     @Test func aTypedCodePairsAndASlipIsCaughtBeforeItIsSent() async throws {
-      try await withServer { server in
-        try await withBrowser { browser in
-          let code = Array(try await server.makeEnrollment().code)
-          try await browser.go("\(server.url)/pos")
-          try await browser.wait(forText: "Pair this phone")
-          try await browser.picture("pair")
-          try await browser.audit()
-          // Two neighbours that differ, swapped.
-          var slip = code
-          let place = try #require(code.indices.dropLast().first { code[$0] != code[$0 + 1] })
-          slip.swapAt(place, place + 1)
-          try await browser.type(String(slip).lowercased(), into: "#code")
-          try await browser.wait(forText: "There is a slip in this code")
-          try await browser.click("button[type=submit]")
-          try await browser.wait(for: "document.activeElement.id === 'code'")
-          try await browser.audit()
-          try await browser.picture("pair-slip")
-          let metrics = try await server.send(HTTPCall("GET", "/metrics"))
-          #expect(!metrics.text.contains(#"operation="registerDevice""#), "a slip was sent")
+      try await withPhone { browser, server in
+        let code = Array(try await server.makeEnrollment().code)
+        try await browser.open("\(server.url)/pos")
+        try await browser.waitForText("Pair this phone")
+        try await browser.view("pos-pair")
+        try await browser.audit()
+        // Two neighbours that differ, swapped.
+        var slip = code
+        let place = try #require(code.indices.dropLast().first { code[$0] != code[$0 + 1] })
+        slip.swapAt(place, place + 1)
+        try await browser.type(String(slip).lowercased(), into: "#code")
+        try await browser.waitForText("There is a slip in this code")
+        try await browser.touch("button[type=submit]")
+        try await browser.wait(for: "document.activeElement.id === 'code'")
+        try await browser.audit()
+        try await browser.view("pos-pair-slip")
+        let metrics = try await server.send(HTTPCall("GET", "/metrics"))
+        #expect(!metrics.text.contains(#"operation="registerDevice""#), "a slip was sent")
 
-          try await browser.run("document.querySelector('#code').select()")
-          // In any case, with I for 1 and O for 0.
-          let loose = String(code).lowercased().replacing("1", with: "i").replacing("0", with: "o")
-          try await browser.type(loose, into: "#code")
-          try await browser.type("Kassa vid fönstret", into: "#till-name")
-          try await browser.click("button[type=submit]")
-          try await browser.wait(forText: "Ready for the next customer")
-          try await browser.audit()
-          try await browser.picture("line-empty")
-          let devices = try await server.get("/ipp/v1/devices").json["content"]?.elements
-          #expect(devices?.count == 1)
-          #expect(devices?.first?["name"]?.text == "Kassa vid fönstret")
-          try await browser.wait(for: "document.querySelector('.connection.live')")
-          #expect(try await browser.address == "\(server.url)/pos")
-        }
+        try await browser.run("document.querySelector('#code').select()")
+        // In any case, with I for 1 and O for 0.
+        let loose = String(code).lowercased().replacing("1", with: "i").replacing("0", with: "o")
+        try await browser.type(loose, into: "#code")
+        try await browser.type("Kassa vid fönstret", into: "#till-name")
+        try await browser.touch("button[type=submit]")
+        try await browser.waitForText("Ready for the next customer")
+        try await browser.audit()
+        try await browser.view("pos-line-empty")
+        let devices = try await server.get("/ipp/v1/devices").json["content"]?.elements
+        #expect(devices?.count == 1)
+        #expect(devices?.first?["name"]?.text == "Kassa vid fönstret")
+        try await browser.wait(for: "document.querySelector('.connection.live')")
+        #expect(try await browser.address == "\(server.url)/pos")
       }
     }
 
     @Test func aCodeOfFourGroupsMayBePastedWithSpacesAndDashes() async throws {
-      try await withServer { server in
-        try await withBrowser { browser in
-          let code = try await server.makeEnrollment().code
-          try await browser.go("\(server.url)/pos")
-          try await browser.wait(for: "document.querySelector('#code')")
-          let pasted = " \(code.prefix(3))-\(code.dropFirst(3).prefix(3)) \(code.dropFirst(6)) "
-          try await browser.run(
-            """
-            const input = document.querySelector("#code");
-            input.focus();
-            document.execCommand("insertText", false, arguments[0]);
-            """, [.string(pasted)])
-          try await browser.click("button[type=submit]")
-          try await browser.wait(forText: "Ready for the next customer")
-        }
+      try await withPhone { browser, server in
+        let code = try await server.makeEnrollment().code
+        try await browser.open("\(server.url)/pos")
+        try await browser.wait(for: "document.querySelector('#code')")
+        let pasted = " \(code.prefix(3))-\(code.dropFirst(3).prefix(3)) \(code.dropFirst(6)) "
+        try await browser.run(
+          """
+          const input = document.querySelector("#code");
+          input.focus();
+          document.execCommand("insertText", false, arguments[0]);
+          """, [.string(pasted)])
+        try await browser.touch("button[type=submit]")
+        try await browser.waitForText("Ready for the next customer")
       }
     }
 
     @Test func theDeepLinkPairsAndItsTokenLeavesTheAddress() async throws {
-      try await withServer { server in
-        try await withBrowser(expects: [404]) { browser in
-          let link = try await server.makeEnrollment().link
-          try await browser.go(link)
-          try await browser.wait(forText: "Pair this phone?")
-          try await browser.audit()
-          try await browser.picture("pair-link")
-          #expect(try await browser.address == "\(server.url)/pos/pair")
-          // A reload in between loses nothing.
-          try await browser.reload()
-          try await browser.wait(forText: "Pair this phone?")
-          try await browser.click("button[type=submit]")
-          try await browser.wait(forText: "Ready for the next customer")
-          // Opened again it is used up, and this phone stays what it is.
-          try await browser.go("about:blank")
-          try await browser.go(link)
-          try await browser.wait(forText: "This phone is paired already")
-          try await browser.click("button[type=submit]")
-          try await browser.wait(forText: "This link is used, expired or unknown")
-          try await browser.audit()
-          try await browser.click("form button[type=button]")
-          try await browser.wait(forText: "Ready for the next customer")
-          #expect(try await server.get("/ipp/v1/devices").json["content"]?.elements.count == 1)
-        }
+      try await withPhone(expects: [404]) { browser, server in
+        let link = try await server.makeEnrollment().link
+        try await browser.open(link)
+        try await browser.waitForText("Pair this phone?")
+        try await browser.audit()
+        try await browser.view("pos-pair-link")
+        #expect(try await browser.address == "\(server.url)/pos/pair")
+        // A reload in between loses nothing.
+        try await browser.reload()
+        try await browser.waitForText("Pair this phone?")
+        try await browser.touch("button[type=submit]")
+        try await browser.waitForText("Ready for the next customer")
+        // Opened again it is used up, and this phone stays what it is.
+        try await browser.open("about:blank")
+        try await browser.open(link)
+        try await browser.waitForText("This phone is paired already")
+        try await browser.touch("button[type=submit]")
+        try await browser.waitForText("This link is used, expired or unknown")
+        try await browser.audit()
+        try await browser.touch("form button[type=button]")
+        try await browser.waitForText("Ready for the next customer")
+        #expect(try await server.get("/ipp/v1/devices").json["content"]?.elements.count == 1)
       }
     }
 
@@ -116,7 +110,7 @@ extension Web {
         let moved = try await till.server.post("/ipp/v1/dev/clock", ["advance_seconds": 7200])
         #expect(moved.status == 200)
         try await till.browser.reload()
-        try await till.browser.wait(forText: "Ready for the next customer")
+        try await till.browser.waitForText("Ready for the next customer")
         try await till.waitUntilLive()
         try await till.ask()
         try await till.wait(forScreen: "cart")
@@ -130,13 +124,13 @@ extension Web {
         try await till.ask()
         try await till.wait(forScreen: "cart")
         #expect(try await till.server.delete("/ipp/v1/devices/\(till.deviceID)").status == 204)
-        try await till.browser.wait(forText: "This phone is no longer paired")
+        try await till.browser.waitForText("This phone is no longer paired")
         try await till.browser.audit()
-        try await till.browser.picture("revoked")
-        try await till.browser.click("main button")
+        try await till.picture("revoked")
+        try await till.browser.touch("main button")
         try await till.browser.type(try await till.server.makeEnrollment().code, into: "#code")
-        try await till.browser.click("button[type=submit]")
-        try await till.browser.wait(forText: "Ready for the next customer")
+        try await till.browser.touch("button[type=submit]")
+        try await till.browser.waitForText("Ready for the next customer")
         try await till.waitUntilLive()
       }
     }
@@ -206,12 +200,10 @@ extension Web {
         String((0..<Int.random(in: 7...27)).map { _ in symbols.randomElement(using: &generator) ?? "0" })
       }
       let all = texts
-      try await withServer { server in
-        try await withBrowser { browser in
-          try await browser.go("\(server.url)/pos")
-          try await browser.wait(for: "document.querySelector('#code')")
-          try await compare(all, in: browser)
-        }
+      try await withPhone { browser, server in
+        try await browser.open("\(server.url)/pos")
+        try await browser.wait(for: "document.querySelector('#code')")
+        try await compare(all, in: browser)
       }
       #expect(all.contains { EnrollmentCode(typed: $0) == nil } && all.contains { EnrollmentCode(typed: $0) != nil })
     }

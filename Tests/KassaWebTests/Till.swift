@@ -7,6 +7,10 @@ struct Till: Sendable {
   let server: ServerProcess
   let browser: Browser
   let deviceID: String
+  let screen: Screen
+
+  /// A picture of the screen, for people to look at.
+  func picture(_ name: String) async throws { try await browser.view("pos-\(name)-\(screen.name)") }
 
   /// Asks for a payment on this till; answers the session's id.
   @discardableResult
@@ -36,18 +40,18 @@ struct Till: Sendable {
   }
 
   /// Waits for the screen of that name.
-  func wait(forScreen name: String, at location: SourceLocation = #_sourceLocation) async throws {
-    try await browser.wait(for: "document.querySelector('main.screen.\(name)')", at: location)
+  func wait(forScreen name: String) async throws {
+    try await browser.wait(for: "document.querySelector('main.screen.\(name)')")
   }
 
-  func waitUntilLive(at location: SourceLocation = #_sourceLocation) async throws {
-    try await browser.wait(for: "document.querySelector('.connection.live')", at: location)
+  func waitUntilLive() async throws {
+    try await browser.wait(for: "document.querySelector('.connection.live')")
   }
 
   /// Chooses the card, and lets it do what `outcome` says.
   func payByCard(_ outcome: String = "SUCCESS") async throws {
-    try await browser.click("[data-method=CARD]")
-    try await browser.click("[data-outcome=\(outcome)]")
+    try await browser.touch("[data-method=CARD]")
+    try await browser.touch("[data-outcome=\(outcome)]")
   }
 }
 
@@ -70,23 +74,42 @@ extension ServerProcess {
   }
 }
 
+/// The screen of a till, and how its person reads.
+struct Screen: Sendable {
+  var width = 375
+  var height = 812
+  var isDark = false
+  var language = "en"
+
+  var name: String { "\(width)\(isDark ? "-dark" : "")\(language == "en" ? "" : "-\(language)")" }
+}
+
 /// Starts a playground and a browser, and pairs the browser by its deep link.
-func withTill<Value: Sendable>(
-  _ setting: BrowserSetting = BrowserSetting(), expects statuses: [Int] = [],
-  at location: SourceLocation = #_sourceLocation, _ body: (Till) async throws -> Value
-) async throws -> Value {
-  try await withServer { server in
-    try await withBrowser(setting, expects: statuses, at: location) { browser in
-      let enrollment = try await server.makeEnrollment()
-      try await browser.go(enrollment.link)
-      try await browser.type("Till 1", into: "#till-name")
-      try await browser.click("button[type=submit]")
-      try await browser.wait(for: "document.querySelector('main.screen.line')")
-      let listed = try await server.get("/ipp/v1/devices")
-      let device = try #require(listed.json["content"]?.elements.first?["id"]?.text, "\(listed)")
-      let till = Till(server: server, browser: browser, deviceID: device)
-      try await till.waitUntilLive()
-      return try await body(till)
-    }
+func withTill(
+  _ screen: Screen = Screen(), expects statuses: [Int] = [], at location: SourceLocation = #_sourceLocation,
+  _ body: (Till) async throws -> Void
+) async throws {
+  try await withPhone(screen, expects: statuses, at: location) { browser, server in
+    let enrollment = try await server.makeEnrollment()
+    try await browser.open(enrollment.link)
+    try await browser.type("Till 1", into: "#till-name")
+    try await browser.touch("button[type=submit]")
+    try await browser.wait(for: "document.querySelector('main.screen.line')")
+    let listed = try await server.get("/ipp/v1/devices")
+    let device = try #require(listed.json["content"]?.elements.first?["id"]?.text, "\(listed)")
+    let till = Till(server: server, browser: browser, deviceID: device, screen: screen)
+    try await till.waitUntilLive()
+    try await body(till)
+  }
+}
+
+/// A browser that has the screen of a phone.
+func withPhone(
+  _ screen: Screen = Screen(), expects statuses: [Int] = [], at location: SourceLocation = #_sourceLocation,
+  _ body: (Browser, ServerProcess) async throws -> Void
+) async throws {
+  try await withBrowser(language: screen.language, expects: statuses, at: location) { browser, server in
+    try await browser.look(width: screen.width, height: screen.height, isDark: screen.isDark)
+    try await body(browser, server)
   }
 }

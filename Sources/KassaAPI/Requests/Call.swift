@@ -37,6 +37,9 @@ struct Call: Sendable {
     }
     return values.first
   }
+
+  /// What a browser that signed in sends.
+  var portalToken: String? { api.portalCookie.token(in: request.headers) }
 }
 
 /// A call with what an operation of its kind may use.
@@ -108,7 +111,7 @@ extension HTTPField.Name {
   static let serviceWorkerAllowed = constant("service-worker-allowed")
 
   /// A name known to be a token (RFC 9110, section 5.1).
-  private static func constant(_ name: String) -> HTTPField.Name {
+  static func constant(_ name: String) -> HTTPField.Name {
     guard let made = HTTPField.Name(name) else { preconditionFailure("\(name) is no header name") }
     return made
   }

@@ -30,6 +30,7 @@ package struct ServerSecrets: Sendable {
     case deviceToken
     case idempotentBody
     case playgroundAPIKey
+    case portalSignIn
     case webhookSecret
     case callbackEvent
     case callbackDelivery
