@@ -169,6 +169,10 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
+    // Drives a real browser: Debian's chromium and chromium-driver.
+    .testTarget(
+      name: "KassaWebTests", dependencies: ["KassaDomain", "KassaJSON", "KassaTestSupport", "kassa"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -11,9 +11,13 @@ package struct KassaAPI: Sendable {
   let service: KassaService
   let settings: APISettings
   let hooks: APIHooks
-  let rateLimiter: RateLimiter<MerchantID>
+  let merchantLimiter: RateLimiter<MerchantID>
+  /// Sign-ins that fail, by source address.
+  let signInLimiter: RateLimiter<String>
   /// By source address: whoever says to be a provider has no credential.
-  let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
+  let notificationLimiter = RateLimiter<String>(
+    intervalNanoseconds: 1_000_000_000 / Int64(APILimits.notificationsPerSecondPerSource),
+    burstNanoseconds: 2_000_000_000)
   private let routes: RouteTable
   private let pages: PageTable
 
@@ -21,7 +25,13 @@ package struct KassaAPI: Sendable {
     self.service = service
     self.settings = settings
     self.hooks = hooks
-    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
+    let perSecond = Int64(settings.requestsPerSecondPerMerchant)
+    // Two seconds' worth at once.
+    merchantLimiter = RateLimiter(
+      intervalNanoseconds: perSecond > 0 ? 1_000_000_000 / perSecond : 0, burstNanoseconds: 2_000_000_000)
+    signInLimiter = RateLimiter(
+      intervalNanoseconds: 60_000_000_000 / APILimits.failedSignInsPerSourcePerMinute,
+      burstNanoseconds: 60_000_000_000)
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
     pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }
@@ -29,13 +39,13 @@ package struct KassaAPI: Sendable {
   /// `host[:port]` of the public address.
   var publicAuthority: String? { service.settings.publicURL().split(separator: "/").dropFirst().first.map(String.init) }
 
+  var portalCookie: PortalCookie { PortalCookie(publicURL: service.settings.publicURL()) }
+
   /// Every operation that is served everywhere.
   package static let operations: [Operation] =
-    SessionOperations.all + POSOperations.all + EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all
-    + APIKeyOperations.all + PaymentMethodOperations.all + ProviderOperations.all + OrderOperations.all
-    + WebhookOperations.all
-    + AuditOperations.all
-    + ServerOperations.all
+    SessionOperations.all + POSOperations.all + ReceiptOperations.all + EnrollmentOperations.all + DeviceOperations.all
+    + LocationOperations.all + SignInOperations.all + APIKeyOperations.all + PaymentMethodOperations.all
+    + ProviderOperations.all + OrderOperations.all + WebhookOperations.all + AuditOperations.all + ServerOperations.all
 
   /// Those that are served in the playground only; elsewhere they answer as an unknown route does.
   package static let playgroundOperations = PlaygroundOperations.all

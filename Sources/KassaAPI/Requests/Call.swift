@@ -37,6 +37,9 @@ struct Call: Sendable {
     }
     return values.first
   }
+
+  /// What a browser that signed in sends.
+  var portalToken: String? { api.portalCookie.token(in: request.headers) }
 }
 
 /// A call with what an operation of its kind may use.

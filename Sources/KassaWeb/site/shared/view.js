@@ -89,6 +89,9 @@ function setProperty(element, name, value, old) {
     if (value) element.addEventListener(name.slice(2), value);
   } else if (name === "custom") {
     for (const [property, text] of Object.entries(value ?? {})) element.style.setProperty(property, text);
+  } else if (name === "value" && element.localName === "option") {
+    // Without the attribute, the value of an option is its text.
+    element.setAttribute("value", value ?? "");
   } else if (asProperties.has(name) && name in element) {
     const next = name === "value" ? (value ?? "") : Boolean(value);
     if (element[name] !== next) element[name] = next;
