@@ -4,9 +4,12 @@ import Testing
 extension Browser {
   /// Holds what is on the screen against WCAG 2.2, level AA, as far as a program can tell: names, labels, landmarks,
   /// headings, contrast, sizes of text and targets, and that nothing reaches beyond the side. Each flaw is an issue.
-  /// `targetPixelsMin`: smallest side of what is pressed.
-  func audit(targetPixelsMin: Int = 44, at location: SourceLocation = #_sourceLocation) async throws {
-    let flaws = try await run(auditScript, [.integer(Int64(targetPixelsMin))]).elements.compactMap(\.text)
+  /// `targetPixelsMin`: smallest side of what is pressed. `textPixelsMin`: smallest size of text.
+  func audit(
+    targetPixelsMin: Int = 44, textPixelsMin: Int = 16, at location: SourceLocation = #_sourceLocation
+  ) async throws {
+    let flaws = try await run(auditScript, [.integer(Int64(targetPixelsMin)), .integer(Int64(textPixelsMin))])
+      .elements.compactMap(\.text)
     let place =
       try await value("location.pathname + ' ' + (document.querySelector('main')?.className ?? '')").text ?? ""
     for flaw in flaws { Issue.record("\(place): \(flaw)", sourceLocation: location) }
@@ -43,7 +46,7 @@ private let focusScript = """
   """
 
 private let auditScript = """
-  const targetMin = arguments[0];
+  const [targetMin, textMin] = arguments;
   const flaws = [];
   const describe = (e) => `<${e.tagName.toLowerCase()} class="${e.getAttribute("class") ?? ""}"> ${(e.innerText ?? "").trim().slice(0, 40)}`;
   const scope = document.querySelector("dialog[open]") ?? document.body;
@@ -122,7 +125,7 @@ private let auditScript = """
     if (!own || isUnseen(e) || e.closest(":disabled, option, svg")) continue;
     const style = getComputedStyle(e);
     const pixels = parseFloat(style.fontSize);
-    if (pixels < 16) flaws.push(`the text has ${pixels} pixels: ${own.slice(0, 40)}`);
+    if (pixels < textMin) flaws.push(`the text has ${pixels} pixels: ${own.slice(0, 40)}`);
     const under = painted(e);
     const ratio = contrast(over(colour(style.color), under), under);
     const isLarge = pixels >= 24 || (pixels >= 18.66 && Number(style.fontWeight) >= 700);

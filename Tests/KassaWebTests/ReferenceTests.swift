@@ -28,21 +28,21 @@ extension Web {
       try await withReference(expects: [401]) { reference in
         let browser = reference.browser
         try await reference.open("createEnrollment")
-        try await browser.click("#trial > summary")
-        try await browser.click(".trial [type=submit]")
-        try await browser.wait(forText: "The operation needs a credential")
+        try await browser.touch("#trial > summary")
+        try await browser.touch(".trial [type=submit]")
+        try await browser.waitForText("The operation needs a credential")
 
         try await browser.type("kassa_test_api_wrong", into: "#credential")
-        try await browser.click(".trial [type=submit]")
-        try await browser.wait(forText: "401 Unauthorized")
+        try await browser.touch(".trial [type=submit]")
+        try await browser.waitForText("401 Unauthorized")
         try await browser.wait(for: "document.querySelector('#answer-body').innerText.includes('\"unauthorized\"')")
 
         try await reference.fill("#credential", reference.server.apiKey)
         try await reference.fill("#body", #"{"metadata": {"till": "7"}"#)
-        try await browser.wait(forText: "This is not JSON")
+        try await browser.waitForText("This is not JSON")
         try await reference.fill("#body", #"{"metadata": {"till": "7"}}"#)
-        try await browser.click(".trial [type=submit]")
-        try await browser.wait(forText: "201 Created")
+        try await browser.touch(".trial [type=submit]")
+        try await browser.waitForText("201 Created")
         let answer = try JSONParser.parse(Array(try await browser.text("#answer-body").utf8))
         let id = try #require(answer["enrollment_id"]?.text)
         let made = try await reference.server.get("/ipp/v1/enrollments/\(id)").json
@@ -52,9 +52,9 @@ extension Web {
         try await reference.open("getEnrollment")
         #expect(try await browser.value("document.querySelector('#parameter-path-enrollment_id').value").text == id)
         #expect(try await browser.text("#sample-code").contains("/ipp/v1/enrollments/\(id)"))
-        try await browser.click("#trial > summary")
-        try await browser.click(".trial [type=submit]")
-        try await browser.wait(forText: "200 OK")
+        try await browser.touch("#trial > summary")
+        try await browser.touch(".trial [type=submit]")
+        try await browser.waitForText("200 OK")
       }
     }
 
@@ -64,8 +64,8 @@ extension Web {
         try await reference.useKey()
         for id in ["createSimulatedDevice", "createSession", "simulateTap", "getSession"] {
           try await reference.open(id)
-          try await browser.click("#trial > summary")
-          try await browser.click(".trial [type=submit]")
+          try await browser.touch("#trial > summary")
+          try await browser.touch(".trial [type=submit]")
           try await browser.wait(for: "document.querySelector('#answer-body')")
         }
         let session = try JSONParser.parse(Array(try await browser.text("#answer-body").utf8))
@@ -78,10 +78,10 @@ extension Web {
         let browser = reference.browser
         try await reference.useKey()
         try await reference.open("streamOwnEvents")
-        try await browser.click("#trial > summary")
+        try await browser.touch("#trial > summary")
         try await browser.run("[...document.querySelectorAll('.trial button')].at(0).click()")
         try await browser.wait(for: "document.querySelector('#credential').value !== ''")
-        try await browser.click(".trial [type=submit]")
+        try await browser.touch(".trial [type=submit]")
         try await browser.wait(for: "document.querySelector('#answer-body')?.innerText.includes('event: ready')")
 
         let device = try #require(
@@ -96,19 +96,19 @@ extension Web {
           ])
         try #require(session.status == 200, "\(session)")
         try await browser.wait(for: "document.querySelector('#answer-body').innerText.includes('session.created')")
-        try await browser.click(".trial .actions .button")
-        try await browser.wait(forText: "The stream has ended")
+        try await browser.touch(".trial .actions .button")
+        try await browser.waitForText("The stream has ended")
       }
     }
 
     @Test func samplesAndPayloadAreCopied() async throws {
       try await withReference { reference in
         let browser = reference.browser
-        try await browser.developer(
+        try await browser.chromium(
           "Browser.grantPermissions", ["permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]])
         try await reference.open("createSession")
         for name in ["sample", "payload"] {
-          try await browser.click("[data-copy=\(name)]")
+          try await browser.touch("[data-copy=\(name)]")
           try await browser.wait(for: "document.querySelector('[data-copy=\(name)]').innerText.includes('Copied')")
           #expect(try await browser.value("document.querySelector('#said').textContent").text == "Copied")
           let copied = try await browser.value("navigator.clipboard.readText()").text
@@ -125,12 +125,12 @@ extension Web {
       try await withReference { reference in
         let browser = reference.browser
         try await reference.open("listDevices")
-        try await browser.click("#tab-go")
+        try await browser.touch("#tab-go")
         try await browser.run(
           "const s = document.querySelector('#server'); s.value = 'production'; s.dispatchEvent(new Event('change'));")
         try await reference.fill("#address", "https://pay.shop.example/")
         #expect(try await browser.text("#sample-code").contains("\"https://pay.shop.example/ipp/v1/devices"))
-        try await browser.click("#trial > summary")
+        try await browser.touch("#trial > summary")
         try await reference.fill("#credential", reference.server.apiKey)
         #expect(try await browser.value("JSON.stringify(localStorage).includes('kassa_test_api_')").bool == false)
 
@@ -138,17 +138,17 @@ extension Web {
         try await browser.wait(for: "document.querySelector('[data-operation=listDevices]')")
         #expect(try await browser.text("#tab-go[aria-selected=true]") == "Go")
         #expect(try await browser.text("#sample-code").contains("\"https://pay.shop.example/ipp/v1/devices"))
-        try await browser.click("#trial > summary")
+        try await browser.touch("#trial > summary")
         #expect(try await browser.value("document.querySelector('#credential').value").text == reference.server.apiKey)
-        try await browser.click(".check input")
+        try await browser.touch(".check input")
         #expect(try await browser.value("JSON.stringify(localStorage).includes('kassa_test_api_')").bool == true)
-        try await browser.click(".check input")
+        try await browser.touch(".check input")
         #expect(try await browser.value("JSON.stringify(localStorage).includes('kassa_test_api_')").bool == false)
       }
     }
 
     @Test func itIsUsedByTheKeyboardAlone() async throws {
-      try await withReference(BrowserSetting(width: 1440, height: 900)) { reference in
+      try await withReference { reference in
         let browser = reference.browser
         let (enter, right, down) = ("\u{E007}", "\u{E014}", "\u{E015}")
         try await browser.press("/")
@@ -172,41 +172,42 @@ extension Web {
     @Test func withoutADescriptionItSaysSoAndTriesAgain() async throws {
       try await withReference(expects: [0]) { reference in
         let browser = reference.browser
-        try await browser.developer("Network.enable")
-        try await browser.developer("Network.setBlockedURLs", ["urls": ["*/openapi.json"]])
+        try await browser.chromium("Network.enable")
+        try await browser.chromium("Network.setBlockedURLs", ["urls": ["*/openapi.json"]])
         try await browser.reload()
-        try await browser.wait(forText: "The description of the API could not be read")
-        try await browser.developer("Network.setBlockedURLs", ["urls": []])
-        try await browser.click(".failure .button")
+        try await browser.waitForText("The description of the API could not be read")
+        try await browser.chromium("Network.setBlockedURLs", ["urls": []])
+        try await browser.touch(".failure .button")
         try await browser.wait(for: "document.querySelector('.lead')")
       }
     }
 
     @Test(arguments: [375, 768, 1440], [false, true])
     func itFitsEveryWindow(width: Int, isDark: Bool) async throws {
-      let setting = BrowserSetting(width: width, height: 900, isDark: isDark, language: isDark ? "sv" : "en")
-      try await withReference(setting) { reference in
+      let look = "\(width)\(isDark ? "-dark" : "")"
+      try await withReference(language: isDark ? "sv" : "en") { reference in
         let browser = reference.browser
+        try await browser.look(width: width, isDark: isDark)
         try await browser.audit(targetPixelsMin: 24, textPixelsMin: 14)
-        try await browser.picture("docs-overview")
+        try await browser.view("docs-overview-\(look)")
         try await reference.useKey()
         for id in ["createSession", "registerDevice", "listDevices"] {
           try await reference.open(id)
           try await browser.run("document.querySelectorAll('.nested').forEach((one) => (one.open = true))")
-          try await browser.picture("docs-\(id)")
-          try await browser.click("#trial > summary")
+          try await browser.view("docs-\(id)-\(look)")
+          try await browser.touch("#trial > summary")
           if id == "listDevices" {
-            try await browser.click(".trial [type=submit]")
+            try await browser.touch(".trial [type=submit]")
             try await browser.wait(for: "document.querySelector('#answer-body')")
           }
           try await browser.audit(targetPixelsMin: 24, textPixelsMin: 14)
-          try await browser.picture("docs-\(id)-trial")
+          try await browser.view("docs-\(id)-trial-\(look)")
         }
         if width < 800 {
-          try await browser.click(".menu-button")
+          try await browser.touch(".menu-button")
           try await browser.wait(for: "document.activeElement.id === 'search'")
           try await browser.audit(targetPixelsMin: 24, textPixelsMin: 14)
-          try await browser.picture("docs-menu")
+          try await browser.view("docs-menu-\(look)")
         }
       }
     }
@@ -239,16 +240,14 @@ private struct Reference {
   }
 }
 
-private func withReference<Value: Sendable>(
-  _ setting: BrowserSetting = BrowserSetting(width: 1440, height: 900), expects statuses: [Int] = [],
-  at location: SourceLocation = #_sourceLocation, _ body: (Reference) async throws -> Value
-) async throws -> Value {
-  try await withServer { server in
-    try await withBrowser(setting, expects: statuses, at: location) { browser in
-      try await browser.go("\(server.url)/docs")
-      try await browser.wait(for: "document.querySelector('.lead')")
-      return try await body(Reference(server: server, browser: browser))
-    }
+private func withReference(
+  language: String = "en", expects statuses: [Int] = [], at location: SourceLocation = #_sourceLocation,
+  _ body: (Reference) async throws -> Void
+) async throws {
+  try await withBrowser(language: language, expects: statuses, at: location) { browser, server in
+    try await browser.open("\(server.url)/docs")
+    try await browser.wait(for: "document.querySelector('.lead')")
+    try await body(Reference(server: server, browser: browser))
   }
 }
 
