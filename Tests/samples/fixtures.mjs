@@ -83,6 +83,27 @@ export class Shop {
     return { ...session, order: answer.order_id };
   }
 
+  /** An attempt that waits for the buyer's phone: by the first method that shows a code. */
+  async scan() {
+    const session = await this.session();
+    const own = await this.call("GET", `/pos/v1/sessions/${session.id}`, { token: session.token });
+    const method = own.available_methods.find((one) => one !== "CARD");
+    if (method === undefined) throw new Error("no method shows a code to scan");
+    const attempt = await this.call("POST", `/pos/v1/sessions/${session.id}/payments`, {
+      token: session.token, body: { method },
+    });
+    return { ...session, method, payment: attempt.payment_id, next: attempt.next_action };
+  }
+
+  /** A paid order whose money waits to be captured, at a merchant that has it so. */
+  async uncaptured() {
+    await this.once("manual", () =>
+      this.call("PUT", "/portal/v1/payment-methods/CARD", {
+        body: { provider: "SIMULATED", enabled: true, capture: "MANUAL" },
+      }));
+    return (await this.paid()).order;
+  }
+
   /** One that is used for everything but its end: a merchant may have few. */
   webhook() { return this.once("webhook", () => this.newWebhook()); }
 
@@ -113,6 +134,11 @@ const ownPayment = async (shop) => {
 const enrollment = async (shop) => ({ path: { enrollment_id: (await shop.enrollment()).enrollment_id } });
 const device = async (shop) => ({ path: { id: (await shop.device()).id } });
 const session = async (shop) => ({ path: { session_id: (await shop.session()).id } });
+const method = (name) => async () => ({ path: { method: name } });
+const order = async (shop) => ({ path: { order_id: (await shop.paid()).order } });
+const uncaptured = async (shop) => ({ path: { order_id: await shop.uncaptured() } });
+const scanned = async (shop) => ({ path: { payment_id: (await shop.scan()).payment } });
+const image = async (shop) => ({ path: { name: (await shop.scan()).next.image_url.split("/").at(-2) } });
 const webhook = async (shop) => ({ path: { id: await shop.webhook() } });
 const newLocation = async (shop) => ({
   path: { id: (await shop.call("POST", "/portal/v1/locations", { body: { name: "Market stall" } })).id },
@@ -120,7 +146,7 @@ const newLocation = async (shop) => ({
 
 /**
  * By operation: what is put into the path (`path`), into the body by the names of its members (`body`), and the device's
- * token. A merchant with one location is `shop`; the operations of `severalLocations` get another one.
+ * token. `kinds` says which of the merchants `shop` is.
  */
 export const fixtures = {
   getEnrollment: enrollment,
@@ -164,6 +190,49 @@ export const fixtures = {
     const made = await shop.paid();
     return { path: { session_id: made.id }, token: made.token };
   },
+  getReceipt: async (shop) => {
+    const made = await shop.paid();
+    const receipt = await shop.call("GET", `/pos/v1/sessions/${made.id}/receipt`, { token: made.token });
+    return { path: { receipt_token: receipt.receipt_url.split("/").at(-1) } };
+  },
+  getPaymentMethod: method("CARD"),
+  checkPaymentMethod: method("CARD"),
+  subscribePaymentMethod: method("CARD"),
+  updatePaymentMethod: async (shop, variant) => {
+    const { provider } = variant.body;
+    return { path: { method: provider === "SIMULATED" ? "CARD" : provider } };
+  },
+  deletePaymentMethod: method("KLARNA"),
+  getOrder: order,
+  listCaptures: order,
+  createRefund: order,
+  createCapture: uncaptured,
+  cancelOrder: uncaptured,
+  getCapture: async (shop) => {
+    const { order: id } = await shop.paid();
+    const [capture] = await shop.call("GET", `/ordermanagement/v1/orders/${id}/captures`);
+    return { path: { order_id: id, capture_id: capture.capture_id } };
+  },
+  getRefund: async (shop) => {
+    const { order: id } = await shop.paid();
+    await shop.call("POST", `/ordermanagement/v1/orders/${id}/refunds`, { body: { refunded_amount: 100 } });
+    const [refund] = (await shop.call("GET", `/ordermanagement/v1/orders/${id}`)).refunds;
+    return { path: { order_id: id, refund_id: refund.refund_id } };
+  },
+  simulateScan: async (shop) => {
+    const made = await shop.scan();
+    return { path: { session_id: made.id }, query: { method: made.method } };
+  },
+  simulateOwnScan: async (shop) => {
+    const made = await shop.scan();
+    return { path: { session_id: made.id }, query: { method: made.method }, token: made.token };
+  },
+  getPaymentAsBuyer: scanned,
+  openPaymentAsBuyer: scanned,
+  approvePaymentAsBuyer: scanned,
+  refusePaymentAsBuyer: scanned,
+  getCodePNG: image,
+  getCodeSVG: image,
   revokeAPIKey: async (shop) => ({
     path: { id: (await shop.call("POST", "/portal/v1/api-keys", { body: { name: "Webshop" } })).id },
   }),
@@ -178,8 +247,14 @@ export const fixtures = {
   resendWebhookDelivery: async (shop) => ({ path: { delivery_id: await shop.delivery() } }),
 };
 
-/** Those that need, or make, further locations; without one, other operations may leave the location out. */
-export const severalLocations = new Set(["createLocation", "updateLocation", "deleteLocation"]);
+/**
+ * Those that need a merchant of their own kind: with several locations (without, others may leave the location out), or
+ * with money that waits to be captured.
+ */
+export const kinds = {
+  createLocation: "several", updateLocation: "several", deleteLocation: "several",
+  createCapture: "manual", cancelOrder: "manual", updatePaymentMethod: "manual", deletePaymentMethod: "manual",
+};
 
 /** Those that change the world of all others, and so run last: by name, in this order. */
 export const disturbing = ["planCardFault", "moveClock"];

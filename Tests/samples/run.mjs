@@ -3,7 +3,7 @@
 //
 //   node Tests/samples/run.mjs [--languages go,r] [--operations createEnrollment,getHealth] [--part 1/3] [--keep]
 
-import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
@@ -12,7 +12,7 @@ import { goodResponse, operationsOf, requestOf, variantsOf } from "../../Sources
 import { languages, sampleOf } from "../../Sources/KassaWeb/site/docs/samples.js";
 import { Browser } from "./browser.mjs";
 import { difficultSamples } from "./difficult.mjs";
-import { disturbing, fixtures, severalLocations, Shop } from "./fixtures.mjs";
+import { disturbing, fixtures, kinds, Shop } from "./fixtures.mjs";
 import { Recorder } from "./recorder.mjs";
 import { flawsOf } from "./schema.mjs";
 import { Playground } from "./server.mjs";
@@ -48,7 +48,7 @@ const needsFixture = (operation) =>
 
 /** One sample in one language, on things of its own. */
 async function makeSample(document, operation, variant, shops, recorder, number, given = {}) {
-  const shop = severalLocations.has(operation.id) ? shops.several : shops.one;
+  const shop = shops[kinds[operation.id] ?? "one"];
   const make = fixtures[operation.id];
   if (!make && needsFixture(operation)) {
     throw new Error(`${operation.id} is new: say in Tests/samples/fixtures.mjs what it acts on`);
@@ -113,7 +113,9 @@ function judge(document, sample, result, exchanges) {
     if (!isDeepStrictEqual(parsed(result.output), value)) flaws.push(`printed ${result.output.slice(0, 300)}`);
   } else if (request.answer === "none") {
     if (result.output.trim() !== String(exchange.status)) flaws.push(`printed ${result.output.slice(0, 300)}`);
-  } else if (request.answer !== "file" && !withoutEmptyLines(result.output).includes(withoutEmptyLines(answer))) {
+  } else if (request.answer === "file") {
+    if (sample.language.id !== "javascript" && !result.file?.equals(exchange.answer)) flaws.push("kept something else");
+  } else if (!withoutEmptyLines(result.output).includes(withoutEmptyLines(answer))) {
     flaws.push(`printed ${result.output.slice(0, 300)}, not ${answer.slice(0, 300)}`);
   }
   return flaws;
@@ -165,12 +167,12 @@ async function main(folder) {
       .filter((_, index) => index % parts === part - 1);
     rows.forEach((row) => (row.cells = new Map()));
 
-    // One merchant with one location and one with several for each language: what a language does disturbs no other.
+    // Merchants of its own for each language: what a language does disturbs no other.
     const shops = new Map();
     await forEach(chosenLanguages, os.availableParallelism?.() ?? os.cpus().length, async (language) => {
       const shop = async (name) =>
         new Shop(playground.url, await playground.merchant(`${language.label} ${name}`), `${recorder.address}/callbacks`);
-      shops.set(language.id, { one: await shop("one"), several: await shop("several") });
+      shops.set(language.id, { one: await shop("one"), several: await shop("several"), manual: await shop("manual") });
     });
 
     const samples = [];
@@ -198,6 +200,9 @@ async function main(folder) {
         sample.language.id === "javascript"
           ? await browser.run(sample.text, sample.environment)
           : await toolchains[sample.language.id].run(sample, sample.environment);
+      if (sample.request.answer === "file" && sample.folder) {
+        result.file = await readFile(path.join(sample.folder, "answer")).catch(() => undefined);
+      }
       if (Date.now() - start > 5000) console.log(`  ${titleOf(sample.row)} took ${seconds(start)}`);
       finish(sample, result);
     };
