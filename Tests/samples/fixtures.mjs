@@ -9,8 +9,9 @@ import { createECDH, randomUUID } from "node:crypto";
 export class Shop {
   #made = new Map();
 
-  constructor(server, key, callbackAddress) {
+  constructor(server, { merchant, key }, callbackAddress) {
     this.server = server;
+    this.merchant = merchant;
     this.key = key;
     this.callbackAddress = callbackAddress;
   }
@@ -137,6 +138,10 @@ const session = async (shop) => ({ path: { session_id: (await shop.session()).id
 const method = (name) => async () => ({ path: { method: name } });
 const order = async (shop) => ({ path: { order_id: (await shop.paid()).order } });
 const uncaptured = async (shop) => ({ path: { order_id: await shop.uncaptured() } });
+const notification = async (shop) => {
+  const made = await shop.scan();
+  return { path: { method: made.method.toLowerCase(), merchant_id: shop.merchant, payment_id: made.payment } };
+};
 const scanned = async (shop) => ({ path: { payment_id: (await shop.scan()).payment } });
 const image = async (shop) => ({ path: { name: (await shop.scan()).next.image_url.split("/").at(-2) } });
 const webhook = async (shop) => ({ path: { id: await shop.webhook() } });
@@ -233,6 +238,8 @@ export const fixtures = {
   refusePaymentAsBuyer: scanned,
   getCodePNG: image,
   getCodeSVG: image,
+  notifyOfMethod: notification,
+  notifyOfPayment: notification,
   revokeAPIKey: async (shop) => ({
     path: { id: (await shop.call("POST", "/portal/v1/api-keys", { body: { name: "Webshop" } })).id },
   }),
@@ -248,12 +255,15 @@ export const fixtures = {
 };
 
 /**
- * Those that need a merchant of their own kind: with several locations (without, others may leave the location out), or
- * with money that waits to be captured.
+ * Those that need a merchant of another kind: with several locations (without, others may leave the location out), with
+ * money that waits to be captured, or the playground's own, whose methods show codes to scan.
  */
 export const kinds = {
   createLocation: "several", updateLocation: "several", deleteLocation: "several",
   createCapture: "manual", cancelOrder: "manual", updatePaymentMethod: "manual", deletePaymentMethod: "manual",
+  simulateScan: "demo", simulateOwnScan: "demo", getPaymentAsBuyer: "demo", openPaymentAsBuyer: "demo",
+  approvePaymentAsBuyer: "demo", refusePaymentAsBuyer: "demo", getCodePNG: "demo", getCodeSVG: "demo",
+  notifyOfMethod: "demo", notifyOfPayment: "demo",
 };
 
 /** Those that change the world of all others, and so run last: by name, in this order. */

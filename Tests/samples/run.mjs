@@ -170,9 +170,11 @@ async function main(folder) {
     // Merchants of its own for each language: what a language does disturbs no other.
     const shops = new Map();
     await forEach(chosenLanguages, os.availableParallelism?.() ?? os.cpus().length, async (language) => {
-      const shop = async (name) =>
-        new Shop(playground.url, await playground.merchant(`${language.label} ${name}`), `${recorder.address}/callbacks`);
-      shops.set(language.id, { one: await shop("one"), several: await shop("several"), manual: await shop("manual") });
+      const shop = (merchant) => new Shop(playground.url, merchant, `${recorder.address}/callbacks`);
+      const make = async (name) => shop(await playground.merchant(`${language.label} ${name}`));
+      shops.set(language.id, {
+        one: await make("one"), several: await make("several"), manual: await make("manual"), demo: shop(playground.demo),
+      });
     });
 
     const samples = [];

@@ -33,12 +33,15 @@ export class Playground {
 
   get url() { return this.ready.url; }
 
-  /** A further merchant; returns its API key. */
+  /** The merchant that every playground has. */
+  get demo() { return { merchant: this.ready.merchant_id, key: this.ready.api_key }; }
+
+  /** A further merchant: `{ merchant, key }`. */
   async merchant(name) {
     const result = await run(this.program, ["merchants", "create", "--name", name, "--database-url", this.database]);
-    const key = /^api_key\s+(\S+)$/m.exec(result.output)?.[1];
-    if (key === undefined) throw new Error(`no merchant: ${result.output}${result.errors}`);
-    return key;
+    const word = (name) => new RegExp(`^${name}\\s+(\\S+)$`, "m").exec(result.output)?.[1];
+    if (word("api_key") === undefined) throw new Error(`no merchant: ${result.output}${result.errors}`);
+    return { merchant: word("merchant_id"), key: word("api_key") };
   }
 
   async stop() {
