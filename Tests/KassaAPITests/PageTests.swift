@@ -74,12 +74,15 @@ struct PageTests {
 
   @Test func theBuyersPageIsThereInThePlaygroundOnly() async throws {
     let paths = ["/buyer", "/buyer/buyer.js", "/buyer/\(unknownID)"]
-    try await withServer { server in
-      for path in paths { #expect(try await server.send(HTTPCall("GET", path)).status == 200, "\(path)") }
-    }
-    try await withServer("serve") { server in
-      for path in paths { #expect(try await server.send(HTTPCall("GET", path)).status == 404, "\(path)") }
-      #expect(try await server.send(HTTPCall("GET", "/pos")).status == 200)
+    for (command, status) in [("playground", 200), ("serve", 404)] {
+      try await withServer(command) { server in
+        for path in paths {
+          let answer = try await server.send(HTTPCall("GET", path))
+          #expect(answer.status == status, "\(path)")
+        }
+        let app = try await server.send(HTTPCall("GET", "/pos"))
+        #expect(app.status == 200)
+      }
     }
   }
 

@@ -177,7 +177,8 @@ function browser(request) {
       `const credential = sessionStorage.getItem(${quoted(authorization.environment)});`,
       "",
     ],
-    fetchCall(request, authorization && `\`${authorization.scheme} \${credential}\``, "crypto.randomUUID()"),
+    fetchCall(
+      request, authorization && `\`${authorization.scheme} \${credential}\``, "crypto.randomUUID()", request.credential === "apiKey"),
     "if (!response.ok) {",
     "  throw new Error(`${response.status} ${await response.text()}`);",
     "}",
@@ -234,7 +235,7 @@ function node(request) {
   ];
 }
 
-function fetchCall(request, authorization, fresh) {
+function fetchCall(request, authorization, fresh, withoutDialog = false) {
   const member = (name, value) => `    ${identifier.test(name) ? name : quoted(name)}: ${value},`;
   const headers = [
     ...(authorization ? [member("Authorization", authorization)] : []),
@@ -244,6 +245,7 @@ function fetchCall(request, authorization, fresh) {
     request.method === "GET" ? null : `  method: ${quoted(request.method)},`,
     headers.length === 0 ? null : ["  headers: {", ...headers, "  },"],
     request.body === undefined ? null : `  body: JSON.stringify(${literal(request.body, javascriptSyntax, "  ")}),`,
+    withoutDialog ? '  credentials: "omit", // Else a browser asks for a password when the key is refused.' : null,
     isStream(request) ? null : `  signal: AbortSignal.timeout(${timeoutSeconds}_000),`,
   ].filter((line) => line !== null);
   const url = quoted(request.url);
