@@ -15,6 +15,7 @@ extension Web {
               "id": method.value["operationId"] ?? .null, "method": .string(method.name.uppercased()),
               "path": .string(path.name), "summary": method.value["summary"] ?? .null,
               "hasBody": .bool(method.value["requestBody"] != nil),
+              "hasSample": .bool(method.value["x-called-by"] == nil),
             ])
           }
         }
@@ -267,6 +268,10 @@ private let everyOperationScript = """
     if (route !== operation.method + operation.path) flaws.push(`${operation.id} is shown as ${route}`);
     if (page.querySelector("h1").textContent !== operation.summary) flaws.push(`${operation.id} has another heading`);
     if (!page.querySelector("#answers")) flaws.push(`${operation.id} has no answers`);
+    if (!operation.hasSample) {
+      if (document.querySelector("[role=tab], #trial")) flaws.push(`${operation.id} has a sample`);
+      continue;
+    }
     const tabs = [...document.querySelectorAll("[role=tab]")];
     if (tabs.length !== 10) flaws.push(`${operation.id} has ${tabs.length} languages`);
     const seen = new Set();

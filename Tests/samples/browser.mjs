@@ -41,7 +41,8 @@ export class Browser {
       for (const [name, value] of Object.entries(arguments[0])) sessionStorage.setItem(name, value);
       const printed = [];
       const console = {
-        log: (value) => printed.push(typeof value === "string" ? value : JSON.stringify(value, null, 2)),
+        log: (...values) =>
+          printed.push(values.map((value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2))).join(" ")),
       };
       (async () => {\n${text}\n})().then(
         () => done({ status: 0, output: printed.join("\\n") + "\\n", errors: "" }),

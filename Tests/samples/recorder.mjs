@@ -61,6 +61,7 @@ export class Recorder {
       { host: this.target.hostname, port: this.target.port, method: request.method, path, headers, agent: this.#agent },
       async (answer) => {
         exchange.status = answer.statusCode;
+        exchange.answerHeaders = answer.headers;
         exchange.type = answer.headers["content-type"]?.split(";")[0];
         const passed = { ...answer.headers };
         for (const name of ["connection", "keep-alive", "transfer-encoding"]) delete passed[name];

@@ -112,7 +112,8 @@ function judge(document, sample, result, exchanges) {
     flaws.push(...flawsOf(document, value, content.schema).map((flaw) => `answer: ${flaw}`));
     if (!isDeepStrictEqual(parsed(result.output), value)) flaws.push(`printed ${result.output.slice(0, 300)}`);
   } else if (request.answer === "none") {
-    if (result.output.trim() !== String(exchange.status)) flaws.push(`printed ${result.output.slice(0, 300)}`);
+    const made = exchange.answerHeaders[request.answerHeader?.toLowerCase()];
+    if (result.output.trim() !== [exchange.status, made].filter(Boolean).join(" ")) flaws.push(`printed ${result.output.slice(0, 300)}`);
   } else if (request.answer === "file") {
     if (sample.language.id !== "javascript" && !result.file?.equals(exchange.answer)) flaws.push("kept something else");
   } else if (!withoutEmptyLines(result.output).includes(withoutEmptyLines(answer))) {

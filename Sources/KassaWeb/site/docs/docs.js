@@ -259,6 +259,7 @@ function operationPage(operation) {
     h("p", { class: "badges" },
       h("span", { class: "badge" }, say(operation.credential)),
       operation.isPlaygroundOnly ? h("span", { class: "badge warning" }, say("playgroundOnly")) : null,
+      operation.calledBy ? h("span", { class: "badge" }, say("calledBy", { who: operation.calledBy })) : null,
       operation.isDeprecated ? h("span", { class: "badge danger" }, say("deprecated")) : null,
       h("code", { class: "quiet" }, operation.id)),
     h("div", { class: "prose", lang: "en" }, explained(operation.description)),

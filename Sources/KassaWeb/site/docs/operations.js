@@ -35,6 +35,8 @@ export function operationsOf(document) {
         summary: node.summary ?? node.operationId,
         description: node.description ?? "",
         isPlaygroundOnly: node["x-playground-only"] === true,
+        // Who alone can call it, because nobody else can sign it.
+        calledBy: node["x-called-by"],
         isDeprecated: node.deprecated === true,
         credential: credentialOf(document, node),
         parameters,
@@ -96,9 +98,10 @@ export function goodResponse(operation) {
 
 /**
  * The ways to call an operation that have a sample each: one for each example of its body, and one more when it can answer
- * as a stream beside JSON.
+ * as a stream beside JSON. None for an operation that only providers call.
  */
 export function variantsOf(operation) {
+  if (operation.calledBy) return [];
   const types = (goodResponse(operation)?.contents ?? []).map((content) => content.type);
   const variants = (operation.body?.examples ?? []).map((example) => ({
     id: example.id,
@@ -174,8 +177,13 @@ export function requestOf(document, operation, { server, variant = variantsOf(op
     headers,
     body: sent,
     answer: answerKind(accept),
+    // Where an answer without a body says what was made.
+    answerHeader: goodResponse(operation)?.headers.map((header) => header.name).find(isNameOfMade),
   };
 }
+
+/** Whether a header names what was made: `capture-id`. */
+const isNameOfMade = (name) => /-id$/i.test(name) && name.toLowerCase() !== "x-request-id";
 
 /** "json", "text", "stream", "file" or "none". */
 function answerKind(type) {

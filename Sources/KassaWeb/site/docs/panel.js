@@ -85,6 +85,7 @@ function currentRequest(server) {
 export function panel() {
   const { operation } = state;
   if (!operation) return h("aside", { class: "panel", key: "none" }, serverCard());
+  if (!state.variant) return h("aside", { class: "panel", key: operation.id, "aria-label": say("answer") }, answerCard());
   const request = currentRequest(addressOf(state.server));
   return h("aside", { class: "panel", key: operation.id, "aria-label": say("sample") },
     serverCard(), sampleCard(request), trialCard(), payloadCard(request), answerCard());

@@ -137,6 +137,10 @@ const authorizationOf = (request) =>
 /** `POST` → `Post`. */
 const capitalized = (method) => method[0] + method.slice(1).toLowerCase();
 
+/** What is written for the header that names what was made; nothing where there is none. */
+const made = (request, write) =>
+  request.answer === "none" && request.answerHeader !== undefined ? write(request.answerHeader) : "";
+
 const isStream = (request) => request.answer === "stream";
 const streamRemark =
   "Each event has an id, a type and data, and ends with an empty line. It does not end: after a lost connection,";
@@ -154,7 +158,7 @@ function curl(request) {
     request.body !== undefined && `--data ${shellQuoted(payloadOf(request))}`,
     isStream(request) ? "--no-buffer" : `--max-time ${timeoutSeconds}`,
     request.answer === "file" && "--output answer",
-    request.answer === "none" && "--write-out '%{http_code}\\n'",
+    request.answer === "none" && `--write-out '%{http_code}${made(request, (name) => ` %header{${name}}`)}\\n'`,
   ].filter(Boolean);
   const method = request.method === "GET" ? "--url " : `--request ${request.method} `;
   return [
@@ -200,7 +204,7 @@ function browser(request) {
           json: "console.log(await response.json());",
           text: "console.log(await response.text());",
           file: "console.log(await response.blob());",
-          none: "console.log(response.status);",
+          none: `console.log(response.status${made(request, (name) => `, response.headers.get("${name}")`)});`,
         }[request.answer],
   ].filter((line) => line !== undefined);
 }
@@ -230,7 +234,7 @@ function node(request) {
           json: "console.log(JSON.stringify(await response.json(), null, 2));",
           text: "console.log(await response.text());",
           file: 'await writeFile("answer", Buffer.from(await response.arrayBuffer()));',
-          none: "console.log(response.status);",
+          none: `console.log(response.status${made(request, (name) => `, response.headers.get("${name}")`)});`,
         }[request.answer],
   ];
 }
@@ -300,7 +304,7 @@ function python(request) {
           json: "print(json.dumps(response.json(), indent=2, ensure_ascii=False))",
           text: "print(response.content.decode())",
           file: ['with open("answer", "wb") as file:', "    file.write(response.content)"],
-          none: "print(response.status_code)",
+          none: `print(response.status_code${made(request, (name) => `, response.headers["${name}"]`)})`,
         }[request.answer],
   ];
 }
@@ -370,7 +374,9 @@ function java(request) {
     isStream(request)
       ? [`    // ${streamRemark}`, `    // ${streamAdvice}`, "    response.body().forEach(System.out::println);"]
       : {
-          none: "    System.out.println(response.statusCode());",
+          none: `    System.out.println(response.statusCode()${
+            made(request, (name) => ` + " " + response.headers().firstValue("${name}").orElse("")`)
+          });`,
           file: '    Files.write(Path.of("answer"), response.body());',
         }[request.answer] ?? "    System.out.println(response.body());",
     "  }",
@@ -440,7 +446,9 @@ function csharp(request) {
           "                }",
         ]
       : {
-          none: "                Console.WriteLine((int)response.StatusCode);",
+          none: `                Console.WriteLine((int)response.StatusCode${
+            made(request, (name) => ` + " " + string.Join(", ", response.Headers.GetValues("${name}"))`)
+          });`,
           file: '                File.WriteAllBytes("answer", await response.Content.ReadAsByteArrayAsync());',
         }[request.answer] ?? "                Console.WriteLine(await response.Content.ReadAsStringAsync());",
     "                return 0;",
@@ -464,6 +472,7 @@ function php(request) {
   return [
     "<?php",
     `// ${request.summary}`,
+    made(request, () => "$made = '';") || null,
     `$curl = curl_init(${phpQuoted(request.url)});`,
     "curl_setopt_array($curl, [",
     request.method === "GET" ? null : `    CURLOPT_CUSTOMREQUEST => '${request.method}',`,
@@ -483,7 +492,18 @@ function php(request) {
           "    },",
           `    CURLOPT_CONNECTTIMEOUT => ${timeoutSeconds},`,
         ]
-      : ["    CURLOPT_RETURNTRANSFER => true,", `    CURLOPT_TIMEOUT => ${timeoutSeconds},`],
+      : [
+          made(request, (name) => [
+            "    CURLOPT_HEADERFUNCTION => function ($curl, string $line) use (&$made): int {",
+            `        if (stripos($line, '${name}:') === 0) {`,
+            `            $made = trim(substr($line, strlen('${name}:')));`,
+            "        }",
+            "        return strlen($line);",
+            "    },",
+          ].join("\n")) || null,
+          "    CURLOPT_RETURNTRANSFER => true,",
+          `    CURLOPT_TIMEOUT => ${timeoutSeconds},`,
+        ],
     "]);",
     "$answer = curl_exec($curl);",
     "if ($answer === false) {",
@@ -500,7 +520,7 @@ function php(request) {
     isStream(request)
       ? null
       : {
-          none: "echo $status, PHP_EOL;",
+          none: made(request, () => 'echo "$status $made", PHP_EOL;') || "echo $status, PHP_EOL;",
           file: "file_put_contents('answer', $answer);",
         }[request.answer] ?? "echo $answer, PHP_EOL;",
   ];
@@ -574,7 +594,7 @@ function go(request) {
           '\t\tlog.Fatalf("%s %s", response.Status, body)',
           "\t}",
           {
-            none: "\tfmt.Println(response.StatusCode)",
+            none: `\tfmt.Println(response.StatusCode${made(request, (name) => `, response.Header.Get("${name}")`)})`,
             file: ['\tif err := os.WriteFile("answer", body, 0o644); err != nil {', "\t\tlog.Fatal(err)", "\t}"],
           }[request.answer] ?? "\tfmt.Println(string(body))",
         ],
@@ -624,7 +644,7 @@ function ruby(request) {
             json: "puts JSON.pretty_generate(JSON.parse(response.body))",
             text: "puts response.body",
             file: 'File.binwrite("answer", response.body)',
-            none: "puts response.code",
+            none: made(request, (name) => `puts "#{response.code} #{response["${name}"]}"`) || "puts response.code",
           }[request.answer],
         ],
   ];
@@ -673,7 +693,7 @@ function r(request) {
     isStream(request)
       ? null
       : {
-          none: 'cat(status_code(response), "\\n")',
+          none: `cat(status_code(response)${made(request, (name) => `, headers(response)[["${name}"]]`)}, "\\n")`,
           file: 'writeBin(content(response, "raw"), "answer")',
         }[request.answer] ?? 'cat(content(response, "text", encoding = "UTF-8"), "\\n")',
   ];
