@@ -51,10 +51,11 @@ let package = Package(
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
+    .target(name: "KassaWeb", exclude: ["package.json", "site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
       name: "KassaAPI",
       dependencies: [
-        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore",
+        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore", "KassaWeb",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -180,6 +181,10 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
+    // Drives a real browser: Debian's chromium and chromium-driver.
+    .testTarget(
+      name: "KassaWebTests", dependencies: ["KassaDomain", "KassaJSON", "KassaTestSupport", "kassa"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

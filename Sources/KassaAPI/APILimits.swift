@@ -37,6 +37,9 @@ package enum APILimits {
   package static let requestIDBytesMax = 128
   /// Longest key, token or proof in a header that is looked at.
   package static let secretTextBytesMax = 4096
+  /// API keys that do not sign in, per source address and minute: a person pastes slower. Keys cannot be guessed; this
+  /// bounds what trying costs.
+  static let failedSignInsPerSourcePerMinute: Int64 = 20
   /// Failing fields that one answer names; a body can hold thousands.
   package static let flawsMax = 100
   /// Between two signs of life on a stream (contract, section 7).

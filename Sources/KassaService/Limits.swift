@@ -20,6 +20,8 @@ package enum Limits {
   package static let lastSeenGranularitySeconds: Int64 = 15
   /// How long an idempotency record is kept (contract, section 1).
   package static let idempotencyDays: Int64 = 30
+  /// How long a browser stays signed in: a long working day. Not prolonged by use, so that a copied cookie ends as well.
+  package static let portalSignInSeconds: Int64 = 43_200
   /// Tries with fresh randomness when a new code collides with a live one.
   package static let codeCollisionTriesMax = 5
   /// Rows that one sweep changes in one transaction: bounds how long it holds up others.

@@ -34,7 +34,9 @@ struct Playground: AsyncParsableCommand {
       API key       \(key)
       database      \(database)
 
-    Pair a phone in three steps; paste one after the other into another terminal.
+    Open \(url) in a browser: three clicks to a first payment.
+
+    Or pair a phone in three steps; paste one after the other into another terminal.
 
     1. Your backend asks for an enrollment code:
 

@@ -72,6 +72,7 @@ struct DocumentTests {
       }
       try await provokeConflicts(client)
       try await provokeSessionConflicts(client)
+      try await provokeSignInRefusals(client)
       for operation in client.document.operations {
         var expected = Set(client.document.statuses(of: operation)).subtracting(Self.unreachable)
         // One writer: a request that still runs holds up its repetition instead of being seen by it.
@@ -160,6 +161,15 @@ struct DocumentTests {
       let other = json.setting("more", to: true)
       let refused = try await client.call(operation.id, good.parameters, headers: key, json: other)
       #expect(refused.status == 422 && refused.code == "idempotency_key_reused", "\(operation.id): \(refused)")
+    }
+  }
+
+  private func provokeSignInRefusals(_ client: APIClient) async throws {
+    #expect(try await client.call("signIn", json: ["api_key": "kassa_test_api_wrong"]).code == "unauthorized")
+    let elsewhere = [("sec-fetch-site", "cross-site")]
+    for (operation, json) in [("signIn", ["api_key": "k"] as JSONValue?), ("signOut", nil), ("getPlayground", nil)] {
+      let answer = try await client.call(operation, headers: elsewhere, json: json)
+      #expect(answer.status == 403 && answer.code == "cross_site_refused", "\(operation): \(answer)")
     }
   }
 

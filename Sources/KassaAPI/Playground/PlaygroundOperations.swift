@@ -1,3 +1,4 @@
+import HTTPTypes
 import KassaDomain
 import KassaJSON
 import KassaService
@@ -6,6 +7,18 @@ import KassaStore
 /// What exists in the playground only (contract, section 9).
 enum PlaygroundOperations {
   static let all: [Operation] = [
+    .open("getPlayground", .get, "/portal/v1/playground") { call in
+      try SameOriginProof.check(call.call)
+      guard ThisMachine.isCaller(call.call) else { throw RequestFailure.demoKeyWithheld }
+      let demo = try await call.service.preparePlayground()
+      return .json(
+        200,
+        jsonObject { object in
+          object.member("merchant_id", demo.merchant)
+          object.member("api_key", demo.apiKey)
+          object.member("public_url", call.service.settings.publicURL())
+        })
+    },
     .merchant("createSimulatedDevice", .post, "/ipp/v1/dev/devices", body: .json) { call in
       let body = try await call.body()
       var fields = FieldReader(body.object)
@@ -138,6 +151,37 @@ enum PlaygroundOperations {
         object.member("offset_seconds", offset)
       })
   }
+}
+
+/// Whether a request comes from a browser on the machine that the server runs on (ADR 33).
+enum ThisMachine {
+  /// The connection is from the machine itself, no proxy passes somebody else's request on, and the name in the address bar
+  /// is one of the machine's own: a foreign name that was made to lead here (DNS rebinding) is not.
+  static func isCaller(_ call: Call) -> Bool {
+    guard let peer = call.connection.remoteAddress?.ipAddress.flatMap(SourceAddress.addressBytes),
+      loopback.contains(where: { $0.contains(peer) }),
+      forwarding.allSatisfy({ call.request.headers[$0] == nil }),
+      let authority = call.request.head.authority
+    else { return false }
+    return isLoopbackName(authority)
+  }
+
+  /// `127.0.0.1`, `[::1]` or `localhost`, with any port.
+  static func isLoopbackName(_ authority: String) -> Bool {
+    let lowercased = authority.lowercased()
+    return ["127.0.0.1", "[::1]", "localhost"].contains { name in
+      guard lowercased.utf8.starts(with: name.utf8) else { return false }
+      let rest = lowercased.utf8.dropFirst(name.utf8.count)
+      return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy { 0x30...0x39 ~= $0 })
+    }
+  }
+
+  private static let loopback = ["127.0.0.0/8", "::1"].compactMap { AddressBlock($0) }
+  private static let forwarding: [HTTPField.Name] = [.forwardedFor, .forwarded, .via]
+}
+
+extension HTTPField.Name {
+  fileprivate static let forwarded = constant("forwarded")
 }
 
 /// What the playground lets a backend move: the card network and the clock.

@@ -1,33 +1,39 @@
 import Synchronization
 
-/// Requests per merchant, or per whoever else makes them, by the generic cell rate algorithm: a steady rate with a burst of two seconds' worth.
-/// Kept in memory, so with several servers each allows its own share.
+/// Requests per key, by the generic cell rate algorithm: a steady rate with a burst. Kept in memory, so with several
+/// servers each allows its own share.
 final class RateLimiter<Key: Hashable & Sendable>: Sendable {
   /// Keys remembered before those at rest are forgotten.
   private static var entriesMax: Int { 10_000 }
 
-  private let perSecond: Int
-  /// When each would be at rest again, in nanoseconds of the monotonic clock.
+  private let intervalNanoseconds: Int64
+  private let burstNanoseconds: Int64
+  /// When each key would be at rest again, in nanoseconds of the monotonic clock.
   private let atRest = Mutex<[Key: Int64]>([:])
 
-  /// 0 requests per second: no limit.
-  init(perSecond: Int) { self.perSecond = perSecond }
+  /// One request each `intervalNanoseconds`, as many at once as fit into `burstNanoseconds`. 0: no limit.
+  init(intervalNanoseconds: Int64, burstNanoseconds: Int64) {
+    self.intervalNanoseconds = intervalNanoseconds
+    self.burstNanoseconds = burstNanoseconds
+  }
 
-  /// Takes one request. Throws `RequestFailure.tooManyRequests` when it comes too early.
-  func take(_ key: Key, nowNanoseconds now: Int64) throws {
-    guard perSecond > 0 else { return }
-    let interval = 1_000_000_000 / Int64(perSecond)
-    let burst: Int64 = 2_000_000_000
+  /// Takes one request and answers `nil`; or takes none, and answers after how many seconds it may come again.
+  func take(_ key: Key, nowNanoseconds now: Int64) -> Int64? {
+    guard intervalNanoseconds > 0 else { return nil }
     let wait: Int64 = atRest.withLock { atRest in
-      let next = max(now, atRest[key] ?? now) + interval
-      guard next - now <= burst else { return next - now - burst }
+      let next = max(now, atRest[key] ?? now) + intervalNanoseconds
+      guard next - now <= burstNanoseconds else { return next - now - burstNanoseconds }
       if atRest.count >= Self.entriesMax { atRest = atRest.filter { $0.value > now } }
       atRest[key] = next
       return 0
     }
-    if wait > 0 {
-      throw RequestFailure.tooManyRequests(
-        perSecond: perSecond, retryAfterSeconds: max(1, (wait + 999_999_999) / 1_000_000_000))
+    return wait > 0 ? max(1, (wait + 999_999_999) / 1_000_000_000) : nil
+  }
+
+  /// Takes back what `take` took: the request turned out not to count.
+  func giveBack(_ key: Key) {
+    atRest.withLock { atRest in
+      if let next = atRest[key] { atRest[key] = next - intervalNanoseconds }
     }
   }
 }
