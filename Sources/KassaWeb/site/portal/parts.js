@@ -240,7 +240,7 @@ export function table(list, { caption, columns, empty: whenEmpty, href, key }) {
           h("td", { role: "cell", "data-label": column.title, class: column.class }, index === 0 && href ? h("a", { href: href(row) }, column.cell(row)) : column.cell(row))))))),
     h("nav", { class: "pages", "aria-label": say("pages") },
       h("p", { class: "quiet figures", role: "status" }, total === undefined ? "" : say("range", { first: list.page.content.length ? first : 0, last: first + list.page.content.length - 1, total })),
-      h("div", { class: "actions" },
+      (list.cursors.length > 1 || list.page.next_cursor) && h("div", { class: "actions" },
         button(say("newer"), () => list.newer(), { kind: "small", icon: "back", disabled: list.cursors.length === 1 || list.isLoading }),
         button(say("older"), () => list.older(), { kind: "small older", icon: "forward", disabled: !list.page.next_cursor || list.isLoading }))));
 }
