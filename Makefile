@@ -21,7 +21,7 @@ run: packages ## Build, and start the playground on http://127.0.0.1:8080
 	exec .build/debug/kassa playground $(ARGUMENTS)
 
 .PHONY: test
-test: packages lint ## Check the format, build, and run all tests
+test: packages lint ## Check the format, build, and run all tests, those in a browser too
 	@scripts/install-packages $(TEST_PACKAGES)
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)

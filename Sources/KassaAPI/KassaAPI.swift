@@ -39,8 +39,9 @@ package struct KassaAPI: Sendable {
 
   /// Every operation that is served everywhere.
   package static let operations: [Operation] =
-    SessionOperations.all + POSOperations.all + EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all
-    + SignInOperations.all + APIKeyOperations.all + WebhookOperations.all + AuditOperations.all + ServerOperations.all
+    SessionOperations.all + POSOperations.all + ReceiptOperations.all + EnrollmentOperations.all + DeviceOperations.all
+    + LocationOperations.all + SignInOperations.all + APIKeyOperations.all + WebhookOperations.all
+    + AuditOperations.all + ServerOperations.all
 
   /// Those that are served in the playground only; elsewhere they answer as an unknown route does.
   package static let playgroundOperations = PlaygroundOperations.all

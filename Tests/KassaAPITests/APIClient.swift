@@ -299,6 +299,14 @@ extension APIClient {
       let session = try await makeSession()
       try await tap(session)
       return GoodCall(parameters: ["session_id": session.id], deviceToken: session.token)
+    case "getReceipt":
+      let session = try await makeSession()
+      try await tap(session)
+      let own = try await call("getOwnReceipt", ["session_id": session.id], as: .bearer(session.token))
+      guard let token = own.json["receipt_url"]?.text?.split(separator: "/").last else {
+        throw NotMade(description: "no receipt: \(own)")
+      }
+      return GoodCall(parameters: ["receipt_token": String(token)])
     case "createSimulatedDevice":
       return GoodCall(json: ["name": "Till 1", "location_id": .string(try await firstLocation())])
     case "planCardFault":

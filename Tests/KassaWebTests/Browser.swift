@@ -29,7 +29,9 @@ final class Browser: Sendable {
   }
 
   static func start(language: String, in folder: TemporaryFolder) async throws -> Browser {
-    let driver = try RunningProgram("/usr/bin/env", ["chromedriver", "--port=0"], in: folder, printsTo: "driver")
+    // A thread of a test may block signals, and what it starts inherits that; browsers need theirs.
+    let driver = try RunningProgram(
+      "/usr/bin/env", ["--default-signal", "chromedriver", "--port=0"], in: folder, printsTo: "driver")
     do {
       let port = try await port(of: driver)
       // As root there is no sandbox to have; the pages under test are our own.
@@ -232,7 +234,13 @@ final class Browser: Sendable {
       ])
     try await chromium(
       "Emulation.setEmulatedMedia",
-      ["features": [["name": "prefers-color-scheme", "value": isDark ? "dark" : "light"]]])
+      [
+        "features": [
+          ["name": "prefers-color-scheme", "value": isDark ? "dark" : "light"],
+          // What moves would be caught half-way.
+          ["name": "prefers-reduced-motion", "value": "reduce"],
+        ]
+      ])
   }
 
   /// Saves the whole page as a picture, for people to look at: `.build/screenshots/NAME.png`.
@@ -260,9 +268,10 @@ final class Browser: Sendable {
 }
 
 /// Starts a server and a browser, runs `body`, and ends both whatever happens. A console error is an issue, unless
-/// `allowsConsoleErrors`: browsers write every refused request there.
+/// `allowsConsoleErrors`, or it is of an answer with a status that the test `expects` (0: none came, for the network was
+/// gone): browsers write every refused request there.
 func withBrowser(
-  _ options: [String] = [], language: String = "en", allowsConsoleErrors: Bool = false,
+  _ options: [String] = [], language: String = "en", allowsConsoleErrors: Bool = false, expects statuses: [Int] = [],
   at location: SourceLocation = #_sourceLocation, _ body: (Browser, ServerProcess) async throws -> Void
 ) async throws {
   try await withTemporaryFolder { folder in
@@ -271,7 +280,9 @@ func withBrowser(
       do {
         try await browser.look(width: 1440)
         try await body(browser, server)
-        let errors = try await browser.consoleErrors()
+        let errors = try await browser.consoleErrors().filter { error in
+          !statuses.contains { error.contains($0 == 0 ? "net::ERR_" : "status of \($0) ") }
+        }
         if !allowsConsoleErrors { #expect(errors == [], sourceLocation: location) }
       } catch {
         try? await browser.picture("failed-\(location.line)")

@@ -25,6 +25,7 @@ struct PageTable: Sendable {
   private static let aliases: [(address: [String], folder: String)] = [
     (["pos", "pair"], "pos"),
     (["buyer", "{payment_id}"], "buyer"),
+    (["receipt", "{receipt_token}"], "receipt"),
   ]
   /// Folders that are there in the playground only; elsewhere they answer as an unknown route does.
   private static let playgroundFolders = ["buyer", "start"]

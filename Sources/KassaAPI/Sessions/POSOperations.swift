@@ -52,10 +52,9 @@ enum POSOperations {
       return .json(200, jsonObject { write(view, call, &$0) })
     },
     .device("getOwnReceipt", .get, "/pos/v1/sessions/{session_id}/receipt") { call in
-      let view = try await call.service.session(
-        try call.call.pathID("session_id"), as: .device(call.principal))
-      guard case .finalized(let paid, let order) = view.session.state else { throw ServiceFailure.notFound }
-      return .json(200, receipt(view, paid: paid, order: order))
+      let receipt = try await call.service.receipt(
+        of: try call.call.pathID("session_id"), as: .device(call.principal))
+      return .json(200, ReceiptWire.body(receipt))
     },
   ]
 
@@ -68,28 +67,5 @@ enum POSOperations {
       array: { array in
         for method in methods { array.element(method.rawValue) }
       })
-  }
-
-  private static func receipt(_ view: SessionView, paid: PaymentID, order: OrderID) -> [UInt8] {
-    let finalizedAt = view.history.last { $0.event.type == .sessionFinalized }?.event.at
-    return jsonObject { object in
-      object.member("session_id", view.session.id)
-      object.member("order_id", order)
-      object.member("merchant_id", view.session.merchantID)
-      object.member("location_id", view.session.locationID)
-      object.member("paid_at", finalizedAt)
-      object.member("order_amount", view.session.cart.orderAmount)
-      object.member("order_tax_amount", view.session.cart.taxTotal)
-      object.member("purchase_currency", view.session.cart.currency.code)
-      object.member("merchant_reference1", view.session.details.merchantReference1)
-      object.member(
-        "order_items",
-        array: { array in
-          for line in view.session.cart.lines { array.elementObject { SessionWire.write(line, &$0) } }
-        })
-      if let payment = view.payments.first(where: { $0.id == paid }) {
-        object.member("payment", object: { PaymentWire.write(payment, &$0) })
-      }
-    }
   }
 }

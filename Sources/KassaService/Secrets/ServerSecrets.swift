@@ -34,6 +34,7 @@ package struct ServerSecrets: Sendable {
     case webhookSecret
     case callbackEvent
     case callbackDelivery
+    case receipt
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.

@@ -150,7 +150,7 @@ function menu() {
     h("div", { class: "sheet-head" }, h("h2", { id: "menu-title" }, say("menu.title")), h("button", { class: "button plain small", type: "button", autofocus: true, onclick: act.closeMenu }, say("menu.close"))),
     h("dl", { class: "facts" },
       h("div", { class: "fact" }, h("dt", { class: "quiet" }, say("pair.name")), h("dd", null, device.name || say("menu.unnamed"))),
-      h("div", { class: "fact" }, h("dt", { class: "quiet" }, say("menu.number")), h("dd", { class: "code" }, device.id))),
+      h("div", { class: "fact" }, h("dt", { class: "quiet" }, say("menu.number")), h("dd", null, device.id))),
     till.client.isPlayground && h("p", { class: "badge" }, say("menu.playground")),
     choice(say("menu.language"), "language", language(), languages, chooseLanguage),
     choice(say("menu.scheme"), "scheme", scheme(), { auto: say("menu.scheme.auto"), light: say("menu.scheme.light"), dark: say("menu.scheme.dark") }, chooseScheme),

@@ -35,14 +35,14 @@ export function bigAmount(amount, currency) {
 export function bar(context) {
   const { till, ui, act } = context;
   const isLine = till.openID === null;
+  const waiting = waitingCount(till);
   return h("header", { class: "bar", key: "bar" },
     h("a", { class: "skip unseen", href: "#content", onclick: act.skip }, say("app.skip")),
     isLine
       ? h("span", { class: "brand", key: "brand" }, mark(), h("span", { class: "till-name" }, till.device.name || say("app.name")))
       : h("button", { class: "button plain small leave", key: "leave", type: "button", onclick: act.leave },
-          icon(icons.back), h("span", null, say("cart.back"))),
+          icon(icons.back), h("span", null, say("cart.back")), waiting > 0 && [h("span", { class: "count figures", key: "count", "aria-hidden": "true" }, waiting), h("span", { class: "unseen", key: "more" }, say("line.more", { count: waiting }))]),
     h("span", { class: "bar-end" },
-      !isLine && waitingCount(till) > 0 && h("span", { class: "badge", key: "more" }, say("line.more", { count: waitingCount(till) })),
       h("span", { class: `connection ${till.connection}`, key: "connection", role: "img", "aria-label": say(`connection.${till.connection}`), title: say(`connection.${till.connection}`) }),
       h("button", { class: "button plain small round", key: "menu", type: "button", "aria-label": say("menu.open"), "aria-haspopup": "dialog", "aria-expanded": String(ui.isMenuOpen), onclick: act.openMenu },
         icon(icons.menu))));
@@ -256,7 +256,7 @@ function backButton({ till, act }) {
 function scanScreen(context, session, attempt) {
   const { till } = context;
   const method = say(`method.${attempt.method}`);
-  const action = attempt.next_action ?? {};
+  const action = session.next_action ?? attempt.next_action ?? {};
   const isPaying = action.buyer_state === "PAYING";
   const left = action.expires_at ? till.secondsUntil(action.expires_at) : null;
   const picture = action.image_url
@@ -323,10 +323,10 @@ function paidScreen(context, session) {
       h("div", { class: "price centred" }, bigAmount(session.order_amount, session.purchase_currency)),
       till.wasPaidBefore.has(session.session_id) && notice("warning", icons.warning, "before", say("paid.before")),
       h("dl", { class: "facts" },
-        session.payment && fact("pay", say(`method.${session.payment.method}`), card ? say("paid.card", { brand: card.brand, lastFour: card.last_four }) : ""),
+        session.payment && fact("pay", say(`method.${session.payment.method}`), card ? say("paid.card", { brand: card.brand.charAt(0).toUpperCase() + card.brand.slice(1), lastFour: card.last_four }) : ""),
         session.merchant_reference1 && fact("reference", say("cart.reference"), session.merchant_reference1),
         receipt?.paid_at && fact("at", say("paid.at"), h("time", { datetime: receipt.paid_at }, dateAndTime(receipt.paid_at))),
-        session.order_id && fact("order", say("paid.order"), h("span", { class: "code" }, session.order_id))),
+        session.order_id && fact("order", say("paid.order"), session.order_id)),
       receipt?.receipt_url && h("div", { class: "receipt-code", key: "receipt-code" },
         h("div", { class: "qr-card small" }, drawing(receipt.receipt_url, say("paid.receiptQR"))),
         h("div", null, h("h2", null, say("paid.receiptQR")), h("p", { class: "quiet" }, say("paid.receiptQRText")),

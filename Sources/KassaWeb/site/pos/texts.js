@@ -234,10 +234,10 @@ const sv = {
   "pair.invalid": "Koden är använd, för gammal eller okänd. Be butiken om en ny.",
   "pair.invalidLink": "Länken är använd, för gammal eller okänd. Be butiken om en ny.",
   "pair.tooMany": ({ seconds }) =>
-    `För många felaktiga koder har prövats. Vänta ${seconds > 90 ? `${Math.ceil(seconds / 60)} minuter` : `${seconds} sekunder`}, eller öppna länken i butikens QR-kod: den fungerar nu.`,
+    `För många felaktiga koder har prövats. Vänta ${seconds > 90 ? `${Math.ceil(seconds / 60)} minuter` : `${seconds} sekunder`}, eller öppna länken i butikens QR‑kod: den fungerar nu.`,
   "pair.unreachable": "Inget svar från servern. Inget är förlorat: försök igen med samma kod.",
   "pair.failed": "Det gick inte: {detail}",
-  "pair.qr": "Eller skanna butikens QR-kod med telefonens kamera.",
+  "pair.qr": "Eller skanna butikens QR‑kod med telefonens kamera.",
 
   "insecure.title": "Adressen är inte säker",
   "insecure.text": "En telefon kan bara förvara sin hemliga nyckel för en adress som börjar med https. Öppna den.",
@@ -307,7 +307,7 @@ const sv = {
 
   "scan.title": "Skanna med {method}",
   "scan.text": "Kunden skannar koden med telefonens kamera eller appen {method}.",
-  "scan.label": "QR-kod för att betala {amount} med {method}",
+  "scan.label": "QR‑kod för att betala {amount} med {method}",
   "scan.left": "Giltig i {time}",
   "scan.over": "Kodens tid är slut. Kontrollerar …",
   "scan.paying": "Kunden betalar …",
