@@ -11,13 +11,11 @@ package struct KassaAPI: Sendable {
   let service: KassaService
   let settings: APISettings
   let hooks: APIHooks
-  let merchantLimiter: RateLimiter<MerchantID>
+  let rateLimiter: RateLimiter<MerchantID>
   /// Sign-ins that fail, by source address.
-  let signInLimiter: RateLimiter<String>
+  let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
   /// By source address: whoever says to be a provider has no credential.
-  let notificationLimiter = RateLimiter<String>(
-    intervalNanoseconds: 1_000_000_000 / Int64(APILimits.notificationsPerSecondPerSource),
-    burstNanoseconds: 2_000_000_000)
+  let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
   private let routes: RouteTable
   private let pages: PageTable
 
@@ -25,13 +23,7 @@ package struct KassaAPI: Sendable {
     self.service = service
     self.settings = settings
     self.hooks = hooks
-    let perSecond = Int64(settings.requestsPerSecondPerMerchant)
-    // Two seconds' worth at once.
-    merchantLimiter = RateLimiter(
-      intervalNanoseconds: perSecond > 0 ? 1_000_000_000 / perSecond : 0, burstNanoseconds: 2_000_000_000)
-    signInLimiter = RateLimiter(
-      intervalNanoseconds: 60_000_000_000 / APILimits.failedSignInsPerSourcePerMinute,
-      burstNanoseconds: 60_000_000_000)
+    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
     pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }

@@ -29,6 +29,28 @@ import Testing
     }
   }
 
+  /// The phone is the POS app, in a second window.
+  @Test func thePOSAppPairsInASecondWindow() async throws {
+    try await withBrowser { browser, server in
+      try await browser.open(server.url)
+      try await browser.click("Open the POS app", "button")
+      try await browser.waitForText("Waiting for the POS app to pair")
+      let windows = try await browser.windows
+      try #require(windows.count == 2)
+      try await browser.show(window: windows[1])
+      try await browser.click("Pair", "button")
+      try await browser.show(window: windows[0])
+      try await browser.waitForText("is ready.")
+      try await browser.click("Ask for SEK", "button")
+      try await browser.waitForText("In the POS app's window, choose the payment")
+      try await browser.show(window: windows[1])
+      try await browser.waitForText("250.00")
+      try await browser.show(window: windows[0])
+      try await browser.click("Tap a card", "button")
+      try await browser.wait("Paid", "return document.querySelector('.paid') !== null")
+    }
+  }
+
   @Test func theLinesToCopyWorkAsTheyStand() async throws {
     try await withBrowser { browser, server in
       try await browser.open(server.url)
