@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 # Undeclared imports between targets are errors, in every build.
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
-BUILD_PACKAGES := libsqlite3-dev pkg-config
+BUILD_PACKAGES := libpq-dev libsqlite3-dev pkg-config
+TEST_PACKAGES := postgresql
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
 .PHONY: help
@@ -21,6 +22,7 @@ run: packages ## Build, and start the playground on http://127.0.0.1:8080
 
 .PHONY: test
 test: packages lint ## Check the format, build, and run all tests
+	@scripts/install-packages $(TEST_PACKAGES)
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)
 

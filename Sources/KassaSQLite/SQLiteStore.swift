@@ -77,7 +77,7 @@ package final class SQLiteStore: Store {
   }
 
   package func read<Value: Sendable>(
-    _ body: @Sendable (any ReadTransaction) throws -> Value
+    _ body: @escaping @Sendable (any ReadTransaction) throws -> Value
   ) async throws -> Value {
     let index = idleReaders.withLock { $0.popLast() }
     defer { if let index { idleReaders.withLock { $0.append(index) } } }

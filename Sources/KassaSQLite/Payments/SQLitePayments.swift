@@ -29,6 +29,13 @@ struct SQLitePayments: PaymentTable {
       .id(merchant), .id(session), read: Self.payment)
   }
 
+  func all(ofEach sessions: [SessionID], merchant: MerchantID) throws -> [SessionID: [Payment]] {
+    try sessions.reduce(into: [:]) { found, session in
+      let payments = try all(of: session, merchant: merchant)
+      if !payments.isEmpty { found[session] = payments }
+    }
+  }
+
   func due(at now: Timestamp, limit: Int) throws -> [Payment] {
     try connection.all(
       "SELECT \(Self.columns) FROM payments WHERE check_at <= ? ORDER BY check_at LIMIT ?",

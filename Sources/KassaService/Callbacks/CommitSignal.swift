@@ -38,7 +38,9 @@ struct SignallingStore: Store {
   let base: any Store
   let signal: CommitSignal
 
-  func read<Value: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
+  func read<Value: Sendable>(
+    _ body: @escaping @Sendable (any ReadTransaction) throws -> Value
+  ) async throws -> Value {
     try await base.read(body)
   }
 
