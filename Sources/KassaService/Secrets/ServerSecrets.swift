@@ -33,6 +33,7 @@ package struct ServerSecrets: Sendable {
     case webhookSecret
     case callbackEvent
     case callbackDelivery
+    case providerNotification
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.
