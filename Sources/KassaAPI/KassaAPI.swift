@@ -10,7 +10,9 @@ package struct KassaAPI: Sendable {
   let service: KassaService
   let settings: APISettings
   let hooks: APIHooks
-  let rateLimiter: RateLimiter
+  let rateLimiter: RateLimiter<MerchantID>
+  /// By source address: whoever says to be a provider has no credential.
+  let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
   private let routes: RouteTable
 
   package init(service: KassaService, settings: APISettings, hooks: APIHooks) {
@@ -27,7 +29,10 @@ package struct KassaAPI: Sendable {
   /// Every operation that is served everywhere.
   package static let operations: [Operation] =
     SessionOperations.all + POSOperations.all + EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all
-    + APIKeyOperations.all + WebhookOperations.all + AuditOperations.all + ServerOperations.all
+    + APIKeyOperations.all + PaymentMethodOperations.all + ProviderOperations.all + OrderOperations.all
+    + WebhookOperations.all
+    + AuditOperations.all
+    + ServerOperations.all
 
   /// Those that are served in the playground only; elsewhere they answer as an unknown route does.
   package static let playgroundOperations = PlaygroundOperations.all
@@ -126,7 +131,9 @@ extension KassaAPI: HTTPResponder {
     } catch {
       let failed = Problem.of(error, credential: operation?.credential ?? .none)
       problem = failed
-      answer = failed.answer(requestID: requestID)
+      answer =
+        request.uri.path.hasPrefix("/ordermanagement/")
+        ? failed.orderManagementAnswer(requestID: requestID) : failed.answer(requestID: requestID)
     }
     hooks.requestFinished(
       RequestRecord(

@@ -45,5 +45,6 @@ struct PostgresFailure: Error {
     ("idempotency_key", .idempotencyKey),
     ("events_sequence", .eventSequence),
     ("sessions_active_of_device", .activeSessionOfDevice),
+    ("payment_methods_current", .currentPaymentMethod),
   ]
 }

@@ -93,6 +93,8 @@ struct PostgresReadTransaction: ReadTransaction {
   var budgets: any BudgetReads { PostgresBudgets(session: session) }
   var sessions: any SessionReads { PostgresSessions(session: session) }
   var payments: any PaymentReads { PostgresPayments(session: session) }
+  var orders: any OrderReads { PostgresOrders(session: session) }
+  var paymentMethods: any PaymentMethodReads { PostgresPaymentMethods(session: session) }
   var simulatedCards: any SimulatedCardReads { PostgresSimulatedCards(session: session) }
   var webhooks: any WebhookReads { PostgresWebhooks(session: session) }
   var deliveries: any DeliveryReads { PostgresDeliveries(session: session) }
@@ -113,6 +115,8 @@ struct PostgresWriteTransaction: WriteTransaction {
   var proofs: any ProofTable { PostgresProofs(session: session) }
   var sessions: any SessionTable { PostgresSessions(session: session) }
   var payments: any PaymentTable { PostgresPayments(session: session) }
+  var orders: any OrderTable { PostgresOrders(session: session) }
+  var paymentMethods: any PaymentMethodTable { PostgresPaymentMethods(session: session) }
   var simulatedCards: any SimulatedCardTable { PostgresSimulatedCards(session: session) }
   var webhooks: any WebhookTable { PostgresWebhooks(session: session) }
   var deliveries: any DeliveryTable { PostgresDeliveries(session: session) }

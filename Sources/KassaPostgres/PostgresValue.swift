@@ -5,6 +5,7 @@ import KassaDomain
 enum PostgresValue {
   case null
   case integer(Int64)
+  case flag(Bool)
   case text(String)
   /// For `bytea`, and for `uuid` with its 16 bytes.
   case bytes([UInt8])
@@ -47,6 +48,7 @@ struct PostgresParameters {
     switch value {
     case .null: break
     case .integer(let integer): appendBigEndian(integer)
+    case .flag(let flag): bytes.append(flag ? 1 : 0)
     case .text(let text): bytes.append(contentsOf: text.utf8)
     case .bytes(let value): bytes.append(contentsOf: value)
     case .integers(let integers):

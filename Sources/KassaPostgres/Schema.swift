@@ -242,8 +242,13 @@ enum Schema {
       card_last_four TEXT COLLATE "C",
       check_at BIGINT,
       checks BIGINT NOT NULL,
+      waits_until BIGINT NOT NULL,
+      next_action TEXT COLLATE "C",
+      provider_references TEXT COLLATE "C" NOT NULL,
+      provider TEXT COLLATE "C" NOT NULL,
       PRIMARY KEY (merchant_id, id)
     ) WITH (fillfactor = 80);
+    CREATE INDEX payments_open ON payments (merchant_id, method) WHERE check_at IS NOT NULL;
     CREATE INDEX payments_of_session ON payments (merchant_id, session_id, created_at, id);
     CREATE INDEX payments_due ON payments (check_at) WHERE check_at IS NOT NULL;
 
@@ -251,8 +256,85 @@ enum Schema {
       payment_id UUID NOT NULL PRIMARY KEY,
       amount BIGINT NOT NULL,
       state TEXT COLLATE "C" NOT NULL,
-      tapped TEXT COLLATE "C"
+      tapped TEXT COLLATE "C",
+      captured BIGINT NOT NULL,
+      refunded BIGINT NOT NULL,
+      is_released BOOLEAN NOT NULL
     );
+    CREATE TABLE simulated_movements (
+      payment_id UUID NOT NULL,
+      id UUID NOT NULL,
+      amount BIGINT NOT NULL,
+      PRIMARY KEY (payment_id, id)
+    );
+
+    CREATE TABLE payment_methods (
+      merchant_id UUID NOT NULL REFERENCES merchants (id),
+      id UUID NOT NULL,
+      method TEXT COLLATE "C" NOT NULL,
+      provider TEXT COLLATE "C" NOT NULL,
+      is_current BOOLEAN NOT NULL,
+      is_on BOOLEAN NOT NULL,
+      capture_policy TEXT COLLATE "C" NOT NULL CHECK (capture_policy IN ('AUTOMATIC', 'MANUAL')),
+      settings TEXT COLLATE "C" NOT NULL,
+      sealed_secrets TEXT COLLATE "C" NOT NULL,
+      is_built_in BOOLEAN NOT NULL,
+      created_at BIGINT NOT NULL,
+      updated_at BIGINT NOT NULL,
+      version BIGINT NOT NULL,
+      PRIMARY KEY (merchant_id, id),
+      CONSTRAINT payment_methods_provider UNIQUE (merchant_id, method, provider)
+    );
+    CREATE UNIQUE INDEX payment_methods_current ON payment_methods (merchant_id, method) WHERE is_current;
+
+    CREATE TABLE orders (
+      merchant_id UUID NOT NULL,
+      id UUID NOT NULL,
+      session_id UUID NOT NULL,
+      location_id UUID,
+      payment_id UUID NOT NULL,
+      method TEXT COLLATE "C" NOT NULL,
+      amount BIGINT NOT NULL,
+      currency TEXT COLLATE "C" NOT NULL,
+      merchant_reference1 TEXT COLLATE "C",
+      created_at BIGINT NOT NULL,
+      captured BIGINT NOT NULL CHECK (captured >= 0),
+      capturing BIGINT NOT NULL CHECK (capturing >= 0 AND captured + capturing <= amount),
+      refunded BIGINT NOT NULL CHECK (refunded >= 0),
+      refunding BIGINT NOT NULL CHECK (refunding >= 0 AND refunded + refunding <= captured),
+      release TEXT COLLATE "C" NOT NULL CHECK (release IN ('NONE', 'REQUESTED', 'DONE')),
+      status TEXT COLLATE "C" NOT NULL,
+      version BIGINT NOT NULL,
+      sequence BIGINT NOT NULL,
+      PRIMARY KEY (merchant_id, id),
+      CONSTRAINT orders_session UNIQUE (merchant_id, session_id)
+    ) WITH (fillfactor = 80);
+    CREATE INDEX orders_by_age ON orders (merchant_id, created_at, id);
+    CREATE INDEX orders_by_status ON orders (merchant_id, status, created_at, id);
+    CREATE INDEX orders_by_reference ON orders (merchant_id, merchant_reference1, created_at, id)
+      WHERE merchant_reference1 IS NOT NULL;
+
+    CREATE TABLE order_movements (
+      merchant_id UUID NOT NULL,
+      id UUID NOT NULL,
+      order_id UUID NOT NULL,
+      kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('CAPTURE', 'REFUND', 'RELEASE')),
+      method TEXT COLLATE "C" NOT NULL,
+      amount BIGINT NOT NULL,
+      reference TEXT COLLATE "C",
+      description TEXT COLLATE "C",
+      created_at BIGINT NOT NULL,
+      state TEXT COLLATE "C" NOT NULL CHECK (state IN ('REQUESTED', 'DONE', 'REFUSED')),
+      refusal TEXT COLLATE "C" CHECK ((refusal IS NOT NULL) = (state = 'REFUSED')),
+      settled_at BIGINT CHECK ((settled_at IS NULL) = (state = 'REQUESTED')),
+      provider_references TEXT COLLATE "C" NOT NULL,
+      check_at BIGINT CHECK ((check_at IS NULL) = (state <> 'REQUESTED')),
+      checks BIGINT NOT NULL,
+      PRIMARY KEY (merchant_id, id)
+    );
+    CREATE INDEX order_movements_of_order ON order_movements (merchant_id, order_id, created_at, id);
+    CREATE INDEX order_movements_due ON order_movements (check_at) WHERE check_at IS NOT NULL;
+    CREATE INDEX order_movements_open ON order_movements (merchant_id, method) WHERE check_at IS NOT NULL;
     """
 
   /// As in the embedded store: `callback_chains` has a row for each subject with something pending for a destination:

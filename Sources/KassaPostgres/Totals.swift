@@ -15,6 +15,7 @@ enum TotalKind: Int64 {
   case liveCodes = 5
   /// PENDING deliveries of the deployment.
   case pendingDeliveries = 6
+  case orders = 7
 }
 
 /// Exact figures beside the rows that they count, without a row that all writers wait for.

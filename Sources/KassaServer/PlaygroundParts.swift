@@ -5,12 +5,25 @@ import KassaService
 import KassaStore
 import Synchronization
 
-/// What a playground has that production has not: a simulated card network, and a clock that can be moved.
+/// What a playground has that production has not: a simulated card network, emulators of providers, and a clock that can be moved.
 package struct PlaygroundParts: Sendable {
   let cards: SimulatedCardProvider
   let clock = MovableClock()
+  private let emulated: [EmulatedMethod]
 
-  package init(store: any Store) { cards = SimulatedCardProvider(store: store) }
+  package init(store: any Store, emulated: [EmulatedMethod] = []) {
+    cards = SimulatedCardProvider(store: store)
+    self.emulated = emulated
+  }
+
+  /// What every merchant has without entering anything.
+  var builtInMethods: [BuiltInMethod] {
+    [BuiltInMethod(provider: .simulated, method: .card)] + emulated.map(\.method)
+  }
+
+  var buyers: [PaymentMethod: any BuyerSimulator] {
+    emulated.reduce(into: [:]) { $0[$1.method.method] = $1.buyer }
+  }
 
   /// Lets the card network tell the service what it was not asked.
   func connect(_ service: KassaService) {
@@ -20,7 +33,7 @@ package struct PlaygroundParts: Sendable {
   var controls: PlaygroundControls {
     let (cards, clock) = (cards, clock)
     return PlaygroundControls(
-      cards: cards, cardOperations: SimulatedCardProvider.Operation.allCases.map(\.rawValue),
+      cardOperations: SimulatedCardProvider.Operation.allCases.map(\.rawValue),
       cardFaults: SimulatedCardProvider.Fault.allCases.map(\.rawValue),
       planCardFault: { operation, fault, count, delayMilliseconds in
         guard let operation = SimulatedCardProvider.Operation(rawValue: operation),

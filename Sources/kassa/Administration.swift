@@ -223,7 +223,7 @@ struct Doctor: AsyncParsableCommand {
   }
 }
 
-private func identifier<Entity>(_ text: String, _ option: String, of: Entity.Type) throws -> Identifier<Entity> {
+func identifier<Entity>(_ text: String, _ option: String, of: Entity.Type) throws -> Identifier<Entity> {
   guard let id = Identifier<Entity>(text: text) else {
     throw SettingsError("\(option) must be a UUID, not \"\(text)\"")
   }

@@ -300,6 +300,14 @@ extension APIClient {
       return GoodCall(json: ["operation": "REFUND", "fault": "ANSWER_TWICE"])
     case "moveClock":
       return GoodCall(json: ["advance_seconds": 1])
+    case "listPaymentMethods":
+      return GoodCall()
+    case "getPaymentMethod", "updatePaymentMethod", "checkPaymentMethod", "subscribePaymentMethod":
+      return GoodCall(
+        parameters: ["method": "CARD"],
+        json: id == "updatePaymentMethod" ? ["provider": "SIMULATED", "enabled": true] : JSONValue?.none)
+    case "deletePaymentMethod":
+      return GoodCall(parameters: ["method": "KLARNA"])
     case "createWebhook":
       // Makes room.
       _ = try await makeWebhook()

@@ -14,5 +14,7 @@ enum RequestFailure: Error {
   case bodyTooLarge(bytesMax: Int)
   case bodyTimedOut
   case unsupportedMediaType
+  /// An order's identifier in the path that is none.
+  case invalidOrderID
   case tooManyRequests(perSecond: Int, retryAfterSeconds: Int64)
 }

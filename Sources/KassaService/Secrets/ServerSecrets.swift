@@ -34,6 +34,8 @@ package struct ServerSecrets: Sendable {
     case callbackEvent
     case callbackDelivery
     case providerNotification
+    case providerSetting
+    case codeImage
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.
