@@ -1,5 +1,6 @@
 import KassaDomain
 import KassaStore
+import KassaStoreText
 
 struct SQLitePayments: PaymentTable {
   let connection: SQLiteConnection
@@ -29,6 +30,13 @@ struct SQLitePayments: PaymentTable {
     try connection.all(
       "SELECT \(Self.columns) FROM payments WHERE merchant_id = ? AND session_id = ? ORDER BY created_at, id",
       .id(merchant), .id(session), read: Self.payment)
+  }
+
+  func all(ofEach sessions: [SessionID], merchant: MerchantID) throws -> [SessionID: [Payment]] {
+    try sessions.reduce(into: [:]) { found, session in
+      let payments = try all(of: session, merchant: merchant)
+      if !payments.isEmpty { found[session] = payments }
+    }
   }
 
   func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool {

@@ -49,6 +49,8 @@ package protocol PaymentReads {
   func find(_ id: PaymentID, of merchant: MerchantID) throws -> Payment?
   /// The session's attempts, oldest first.
   func all(of session: SessionID, merchant: MerchantID) throws -> [Payment]
+  /// The attempts of each of these sessions, oldest first; none for a session without any.
+  func all(ofEach sessions: [SessionID], merchant: MerchantID) throws -> [SessionID: [Payment]]
   /// Whether an attempt by this method wants looking after, now or later.
   func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool
   /// Attempts that want looking after at `now`, longest waiting first.
