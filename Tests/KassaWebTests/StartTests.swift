@@ -70,7 +70,7 @@ import Testing
 
   /// The name in the address bar leads here, but is not this machine's: the page asks for the key instead.
   @Test func byAForeignNameTheKeyIsAskedFor() async throws {
-    try await withBrowser(allowsConsoleErrors: true) { browser, server in
+    try await withBrowser(expects: [401, 403]) { browser, server in
       try await browser.open("http://kassa.localhost:\(server.port)/")
       try await browser.waitForText("The key is not shown here")
       #expect(
