@@ -21,6 +21,12 @@ package protocol ProviderEmulator: Sendable {
 }
 
 extension ProviderEmulator {
+  /// The latest payment that a merchant calls so, whatever the case and the dashes that its wire wants.
+  package func payment(of reference: String) -> EmulatedPayment? {
+    func plain(_ text: String) -> String { text.lowercased().filter { $0 != "-" } }
+    return payments().last { plain($0.reference) == plain(reference) }
+  }
+
   package var tls: EmulatorTLS? { nil }
   package func timePassed() {}
   package func refusal(status: Int) -> EmulatorResponse {

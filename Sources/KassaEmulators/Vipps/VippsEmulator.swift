@@ -234,7 +234,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func create(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       guard let object = request.json else { return Self.problem(400, nil, "The body is not a JSON object") }
       var fields = EmulatorFields(object)
       let order = VippsCreate.read(&fields)
@@ -283,7 +283,7 @@ package final class VippsEmulator: ProviderEmulator {
     _ request: EmulatorRequest, _ answer: (VippsPaymentRecord) -> EmulatorResponse
   ) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let reference = request.parameters["reference"] ?? ""
       guard let payment = state.payments[reference] else { return Self.problem(404, nil, "Payment not found") }
       if let wait = state.windows.count("read \(reference)", max: Self.readsPerMinute, at: request.at) {
@@ -297,7 +297,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func modify(_ request: EmulatorRequest, _ kind: Modification) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let reference = request.parameters["reference"] ?? ""
       guard state.payments[reference] != nil else { return Self.problem(404, nil, "Payment not found") }
       guard let object = request.json else { return Self.problem(400, nil, "The body is not a JSON object") }
@@ -339,7 +339,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func cancel(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let reference = request.parameters["reference"] ?? ""
       guard var payment = state.payments[reference] else { return Self.problem(404, nil, "Payment not found") }
       var isOfOpenOnly = false
@@ -434,7 +434,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func createWebhook(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       guard let object = request.json else { return Self.problem(400, nil, "The body is not a JSON object") }
       var fields = EmulatorFields(object)
       let url = fields.text(
@@ -464,7 +464,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func listWebhooks(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let webhooks = state.webhooks
       return .json(200) { object in
         object.member(
@@ -484,7 +484,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func deleteWebhook(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let before = state.webhooks.count
       state.webhooks.removeAll { $0.id == request.parameters["id"] }
       return state.webhooks.count < before
