@@ -165,7 +165,9 @@ package enum KassaServer {
     _ http: ProviderHTTPClient, isPlayground: Bool, clock: @escaping @Sendable () -> Timestamp
   ) -> [ProviderKind] {
     [
+      StripeTerminalProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
       KlarnaProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+      SwishProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
       VippsProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
     ]
   }

@@ -25,7 +25,7 @@ struct ProviderHarness: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { name }
 
-  static let all: [ProviderHarness] = [.vipps, .klarna]
+  static let all: [ProviderHarness] = [.vipps, .klarna, .swish, .stripe]
 }
 
 /// A notification as it is sent.
