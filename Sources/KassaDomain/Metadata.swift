@@ -11,6 +11,11 @@ package struct Metadata: Hashable, Sendable {
     package let key: String
     package let value: String
 
+    package init(key: String, value: String) {
+      self.key = key
+      self.value = value
+    }
+
     /// Bytewise, as the database compares.
     package static func == (left: Pair, right: Pair) -> Bool {
       sameBytes(left.key, right.key) && sameBytes(left.value, right.value)
@@ -29,6 +34,9 @@ package struct Metadata: Hashable, Sendable {
   package static let empty = Metadata(sorted: [])
 
   private init(sorted pairs: [Pair]) { self.pairs = pairs }
+
+  /// What a store saved: pairs that `make` accepted, in its order.
+  package init(restoring pairs: [Pair]) { self.init(sorted: pairs) }
 
   /// Why one pair, or the whole, is not metadata. `key` is `nil` when the number of pairs is what is wrong.
   package struct Flaw: Error, Equatable, Sendable {

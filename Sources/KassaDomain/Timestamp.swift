@@ -33,24 +33,25 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     let days = floorDivide(seconds, 86_400)
     let secondOfDay = Int(seconds - days * 86_400)
     let (year, month, day) = civilDate(daysSinceEpoch: days)
-    var result = [UInt8]()
-    result.reserveCapacity(20)
-    func append(_ value: Int, digits: Int, then separator: Unicode.Scalar) {
-      var divisor = 1
-      for _ in 1..<digits { divisor *= 10 }
-      while divisor > 0 {
-        result.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: (value / divisor) % 10))
-        divisor /= 10
+    return [UInt8](unsafeUninitializedCapacity: 20) { buffer, count in
+      func append(_ twoDigits: Int) {
+        buffer[count] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: twoDigits / 10)
+        buffer[count + 1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: twoDigits % 10)
+        count += 2
       }
-      result.append(UInt8(ascii: separator))
+      func append(_ twoDigits: Int, then separator: Unicode.Scalar) {
+        append(twoDigits)
+        buffer[count] = UInt8(ascii: separator)
+        count += 1
+      }
+      append(year / 100)
+      append(year % 100, then: "-")
+      append(month, then: "-")
+      append(day, then: "T")
+      append(secondOfDay / 3600, then: ":")
+      append(secondOfDay / 60 % 60, then: ":")
+      append(secondOfDay % 60, then: "Z")
     }
-    append(year, digits: 4, then: "-")
-    append(month, digits: 2, then: "-")
-    append(day, digits: 2, then: "T")
-    append(secondOfDay / 3600, digits: 2, then: ":")
-    append(secondOfDay / 60 % 60, digits: 2, then: ":")
-    append(secondOfDay % 60, digits: 2, then: "Z")
-    return result
   }
 }
 

@@ -73,6 +73,31 @@ package struct JSONObject: Sendable, Equatable {
   }
 }
 
+/// Members of one kind; `nil` when there is none of that name, or it is of another kind.
+extension JSONObject {
+  package func text(_ name: String) -> String? {
+    if case .string(let text) = self[name] { text } else { nil }
+  }
+
+  package func integer(_ name: String) -> Int64? {
+    if case .integer(let integer) = self[name] { integer } else { nil }
+  }
+
+  package func bool(_ name: String) -> Bool? {
+    if case .bool(let bool) = self[name] { bool } else { nil }
+  }
+
+  package func object(_ name: String) -> JSONObject? {
+    if case .object(let object) = self[name] { object } else { nil }
+  }
+
+  /// The objects of an array, without what else is in it; none when there is no such array.
+  package func objects(_ name: String) -> [JSONObject] {
+    guard case .array(let array) = self[name] else { return [] }
+    return array.compactMap { if case .object(let object) = $0 { object } else { nil } }
+  }
+}
+
 /// True when both strings have the same UTF-8 bytes.
 ///
 /// `==` of `String` compares canonical equivalence instead: it holds U+212A (Kelvin sign) equal to "K".

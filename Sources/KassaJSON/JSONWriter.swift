@@ -150,6 +150,12 @@ package struct JSONWriter: Sendable {
     element(value)
   }
 
+  /// Writes a member whose name is known only at run time and whose value is an integer.
+  package mutating func member(dynamicName: String, _ value: Int64) {
+    beginMember(dynamicName: dynamicName)
+    element(value)
+  }
+
   // MARK: Elements
 
   /// Writes a string as an array's next element.

@@ -16,12 +16,11 @@ enum MetadataText {
   static func decoded(_ text: [UInt8]) throws -> Metadata {
     if text.count == 2 { return .empty }
     guard case .object(let object) = try JSONParser.parse(text) else { throw damaged }
-    let members = try object.members.map { member in
-      guard case .string(let value) = member.value else { throw damaged }
-      return (key: member.name, value: value)
-    }
-    guard case .success(let metadata) = Metadata.make(members) else { throw damaged }
-    return metadata
+    return Metadata(
+      restoring: try object.members.map { member in
+        guard case .string(let value) = member.value else { throw damaged }
+        return Metadata.Pair(key: member.name, value: value)
+      })
   }
 
   private static var damaged: StoreError { .unusable(OperatorDetail("a metadata column does not hold metadata")) }

@@ -16,6 +16,9 @@ enum Migrations {
     migrator.registerMigration("0003-callbacks") { database in
       try database.execute(sql: callbacks)
     }
+    migrator.registerMigration("0004-providers") { database in
+      try database.execute(sql: providers)
+    }
     return migrator
   }
 

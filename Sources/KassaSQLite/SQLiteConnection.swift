@@ -129,7 +129,9 @@ struct SQLRow {
   func optionalBlob(_ column: Int32) -> [UInt8]? { isNull(column) ? nil : blob(column) }
 
   func id<Entity>(_ column: Int32, of: Identifier<Entity>.Type = Identifier<Entity>.self) throws -> Identifier<Entity> {
-    guard let id = Identifier<Entity>(bytes: blob(column)) else {
+    let bytes = UnsafeRawBufferPointer(
+      start: sqlite3_column_blob(statement, column), count: Int(sqlite3_column_bytes(statement, column)))
+    guard let id = Identifier<Entity>(bytes: bytes) else {
       throw StoreError.unusable(OperatorDetail("column \(column) does not hold a 16-byte identifier"))
     }
     return id

@@ -132,7 +132,7 @@ package enum KassaServer {
         codeAttemptsPerDay: settings.codeAttemptsPerDay,
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
         sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
-      providers: playground.map { [.card: $0.cards] } ?? [:],
+      providers: FixedProviders(playground.map { [.card: $0.cards] } ?? [:]),
       webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared),
       paymentChanged: paymentChanged,
       clock: playground?.clock.now ?? SystemClock.now)

@@ -14,7 +14,7 @@ package struct PlaygroundParts: Sendable {
 
   /// Lets the card network tell the service what it was not asked.
   func connect(_ service: KassaService) {
-    cards.whenToldAgain { charge, answer in await service.hearAgain(answer, charge) }
+    cards.whenToldAgain { charge, report in await service.hearAgain(report, charge) }
   }
 
   var controls: PlaygroundControls {

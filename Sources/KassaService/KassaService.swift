@@ -8,8 +8,8 @@ package struct KassaService: Sendable {
   package let environment: KassaEnvironment
   package let settings: ServiceSettings
   let clock: @Sendable () -> Timestamp
-  /// The ways to collect money that this server has.
-  let providers: [PaymentMethod: any PaymentProvider]
+  /// Who collects money.
+  let providers: any ProviderDirectory
   package let signals = FeedSignals()
   /// Told of each attempt that reached another outcome, after the commit.
   let paymentChanged: @Sendable (Payment) -> Void
@@ -21,7 +21,7 @@ package struct KassaService: Sendable {
   /// `webhookGate` no webhook can be made.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
-    providers: [PaymentMethod: any PaymentProvider] = [:],
+    providers: any ProviderDirectory = FixedProviders(),
     webhookGate: any WebhookGate = ClosedWebhookGate(),
     paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in },
     clock: @escaping @Sendable () -> Timestamp

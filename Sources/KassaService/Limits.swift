@@ -1,3 +1,5 @@
+import KassaDomain
+
 /// Every bound of the service, once, with its reason. Those that an operator may change are settings with these defaults.
 package enum Limits {
   /// Life of an enrollment when the caller names none (contract, section 2), in milliseconds.
@@ -34,6 +36,11 @@ package enum Limits {
   package static let providerCrashSeconds: Int64 = 30
   /// How long a device waits for a card before it is taken back.
   package static let primedSecondsMax: Int64 = 180
+  /// How long a code is shown before it is taken back: the buyer finds the phone, scans, and signs in at a bank.
+  package static let scanSecondsMax: Int64 = 180
+  /// How soon a provider may want to be asked again while the customer is waited for: not so often that it hurts, and
+  /// not so seldom that the clerk waits.
+  package static let askAgainSeconds: ClosedRange<Int64> = 1...60
   /// First pause before an outcome that is not known is asked for again; it doubles up to the longest.
   package static let outcomeCheckSecondsMin: Int64 = 2
   package static let outcomeCheckSecondsMax: Int64 = 300
@@ -49,6 +56,19 @@ package enum Limits {
   package static let feedEventsMax = 200
   /// Streams that one device may have open: one, and those that a lost connection left behind.
   package static let streamsPerDeviceMax = 4
+
+  /// How long a customer is waited for.
+  package static func waitingSeconds(for method: PaymentMethod) -> Int64 {
+    switch method {
+    case .card: primedSecondsMax
+    case .klarna, .swish, .vipps: scanSecondsMax
+    }
+  }
+
+  /// When a provider is asked again that wants to be asked after so many seconds.
+  package static func askAgainSeconds(wanted: Int64) -> Int64 {
+    min(max(wanted, askAgainSeconds.lowerBound), askAgainSeconds.upperBound)
+  }
 
   /// The pause after so many looks without an answer.
   package static func outcomeCheckPauseSeconds(after checks: Int) -> Int64 {

@@ -49,8 +49,9 @@ enum Happening: Equatable, Sendable {
   case deliverVerification(Int)
   /// Kassa stops waiting, or hears that the network does not know.
   case hearNothing(Int)
-  /// The reconciler looks after an attempt that is due.
+  /// The reconciler looks after an attempt that is due: when its time to wait is over, and before.
   case look(Int)
+  case lookEarly(Int)
   case giveUp
 }
 
@@ -59,7 +60,7 @@ struct Rules: Sendable {
   var hear: @Sendable (ProviderAnswer, inout Payment, inout Session, OrderID) throws(Refusal) -> Payment.Heard = {
     (answer, payment, session, order) throws(Refusal) in try payment.hear(answer, in: &session, order: order)
   }
-  var care: @Sendable (Payment, Session) -> Payment.Care = { $0.care(in: $1) }
+  var care: @Sendable (Payment, Session, Timestamp) -> Payment.Care = { $0.care(in: $1, at: $2) }
   /// What a verification makes of hearing nothing.
   var isSilenceDenial = false
   var verification = CardLedger.Operation.cancel
@@ -159,7 +160,7 @@ struct AllOrders {
       }
       if attempt.isVerifying { happenings.append(.verificationEffect(index)) }
       if attempt.isVerified { happenings.append(.deliverVerification(index)) }
-      if attempt.isLookDue { happenings.append(.look(index)) }
+      if attempt.isLookDue { happenings += [.look(index), .lookEarly(index)] }
     }
     return happenings
   }
@@ -199,18 +200,21 @@ struct AllOrders {
     case .hearNothing(let index):
       if rules.isSilenceDenial, situation.attempts[index].isVerifying { noteVerified(index, in: &situation) }
       try hear(.unknown(""), index, in: &situation)
-    case .look(let index):
-      let attempt = situation.attempts[index]
-      switch rules.care(attempt.payment, situation.session) {
-      case .start: situation.attempts[index].sent.insert(.start)
-      case .timeOut: try end(.timedOut, in: &situation)
-      case .query: situation.attempts[index].sent.insert(.query)
-      case .cancel: situation.attempts[index].sent.insert(.cancel)
-      case .reverse: situation.attempts[index].sent.insert(.refund)
-      case .verify: situation.attempts[index].isVerifying = true
-      case .none: situation.attempts[index].isLookDue = false
-      }
+    case .look(let index): try look(index, at: Make.waitingEnd, in: &situation)
+    case .lookEarly(let index): try look(index, at: Make.epoch, in: &situation)
     case .giveUp: _ = try apply(.giveUp, to: &situation)
+    }
+  }
+
+  private func look(_ index: Int, at now: Timestamp, in situation: inout Situation) throws(Violation) {
+    switch rules.care(situation.attempts[index].payment, situation.session, now) {
+    case .start: situation.attempts[index].sent.insert(.start)
+    case .timeOut: try end(.timedOut, in: &situation)
+    case .query: situation.attempts[index].sent.insert(.query)
+    case .cancel: situation.attempts[index].sent.insert(.cancel)
+    case .reverse: situation.attempts[index].sent.insert(.refund)
+    case .verify: situation.attempts[index].isVerifying = true
+    case .none: situation.attempts[index].isLookDue = false
     }
   }
 
@@ -341,7 +345,7 @@ struct AllOrders {
 
   private func lookAndHear(_ index: Int, in situation: inout Situation) throws(Violation) {
     let attempt = situation.attempts[index]
-    switch rules.care(attempt.payment, situation.session) {
+    switch rules.care(attempt.payment, situation.session, Make.waitingEnd) {
     case .start: try ask(.start, index, in: &situation)
     case .timeOut:
       _ = try apply(.end(.timedOut), to: &situation)

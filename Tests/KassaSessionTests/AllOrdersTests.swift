@@ -72,10 +72,10 @@ import Testing
       case .networkForgetsCancellations: rules.isCancellationRemembered = false
       case .verificationOnlyAsks: (rules.verification, rules.isPendingDenial) = (.query, true)
       case .abandonedAttemptsAreOnlyAskedFor:
-        rules.care = { payment, session in
+        rules.care = { payment, session, now in
           let isAbandoned = session.attempt(payment.id) == nil
           return isAbandoned && (payment.state == .open || payment.state == .unknown)
-            ? .query : payment.care(in: session)
+            ? .query : payment.care(in: session, at: now)
         }
       }
       return rules

@@ -36,7 +36,8 @@ import Testing
     let (session, id) = try await shop.awaiting(on: device)
     let payment = try #require(try await shop.view(session).payments.first)
     // Every state but `absent` is reached from the one that the attempt began with.
-    let charge = Charge(state == .absent ? Make.payment(try Make.id(9), of: try Make.session()) : payment)
+    let stranger = Make.payment(try Make.id(9), of: try Make.session())
+    let charge = Make.charge(state == .absent ? stranger : payment, of: try await shop.session(session))
     switch state {
     case .absent, .primed: break
     case .tappedToPay: #expect(try await shop.cards.tap(id, .success))
@@ -44,7 +45,7 @@ import Testing
     case .charged, .refunded:
       #expect(try await shop.cards.tap(id, .success))
       _ = await shop.cards.settle(charge)
-      if state == .refunded { _ = await shop.cards.refund(charge) }
+      if state == .refunded { _ = await shop.cards.reverse(charge) }
     case .declined:
       #expect(try await shop.cards.tap(id, .declined(.lostCard)))
       _ = await shop.cards.settle(charge)
@@ -64,15 +65,15 @@ import Testing
   ) async -> CardLedger.Reply? {
     let answer: ProviderAnswer
     switch operation {
-    case .start: answer = await cards.start(charge)
-    case .settle: answer = await cards.settle(charge)
-    case .cancel: answer = await cards.cancel(charge)
-    case .query: answer = await cards.query(charge)
+    case .start: answer = await cards.start(charge).answer
+    case .settle: answer = await cards.settle(charge).answer
+    case .cancel: answer = await cards.cancel(charge).answer
+    case .query: answer = await cards.query(charge).answer
     case .refund:
-      switch await cards.refund(charge) {
-      case .refunded: return .refunded
+      switch await cards.reverse(charge).answer {
+      case .done: return .refunded
       case .refused: return .refundRefused
-      case .unknown: return nil
+      case .unknown, .pending: return nil
       }
     }
     switch answer {

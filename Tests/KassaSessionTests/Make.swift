@@ -1,4 +1,5 @@
 import KassaDomain
+import KassaService
 import Testing
 
 /// Values for tests. Identifiers are numbered, so that a failure names the same ones in every run.
@@ -35,9 +36,21 @@ enum Make {
       sequence: sequence, failedAttempts: failedAttempts, delivery: Session.Delivery())
   }
 
+  static let waitingEnd = epoch.adding(seconds: 180)
+
   static func payment(_ id: PaymentID, of session: Session, state: Payment.State = .open) -> Payment {
     Payment(
       id: id, sessionID: session.id, merchantID: session.merchantID, method: .card, amount: session.cart.orderAmount,
-      currency: session.cart.currency, createdAt: epoch, state: state, checkAt: epoch)
+      currency: session.cart.currency, createdAt: epoch, state: state, checkAt: epoch,
+      waitsUntil: waitingEnd)
+  }
+
+  /// What a provider is asked about that attempt, with nothing in it that a card network looks at but its name.
+  static func charge(_ payment: Payment, of session: Session) -> Charge {
+    Charge(
+      paymentID: payment.id, sessionID: session.id, merchantID: payment.merchantID, amount: payment.amount,
+      currency: payment.currency, createdAt: payment.createdAt, waitsUntil: payment.waitsUntil,
+      references: payment.references, cart: session.cart, merchantReference: nil, device: nil, location: nil,
+      notificationURL: "", notificationSecret: "")
   }
 }

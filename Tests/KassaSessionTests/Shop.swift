@@ -35,11 +35,11 @@ final class Shop: Sendable {
     service = KassaService(
       store: around(store), secrets: secrets, environment: .playground,
       settings: ServiceSettings(providerAnswerSeconds: answerSeconds, publicURL: { "http://localhost" }),
-      providers: [.card: cards], clock: { [clock] in clock.now })
+      providers: FixedProviders([.card: cards]), clock: { [clock] in clock.now })
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")
-    cards.whenToldAgain { [service] charge, answer in await service.hearAgain(answer, charge) }
+    cards.whenToldAgain { [service] charge, report in await service.hearAgain(report, charge) }
   }
 
   deinit {

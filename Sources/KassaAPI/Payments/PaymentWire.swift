@@ -25,10 +25,23 @@ enum PaymentWire {
       write(view.payment, &object)
       object.member("session_id", view.session.id)
       object.member("session_status", view.session.state.name.rawValue)
-      if view.payment.state == .open, view.payment.method == .card {
-        object.member("next_action", object: { $0.member("type", "TAP") })
+      if view.payment.state == .open, let action = view.payment.nextAction {
+        object.member("next_action", object: { write(action, &$0) })
       }
       if case .finalized(_, let order) = view.session.state { object.member("order_id", order) }
+    }
+  }
+
+  private static func write(_ action: NextAction, _ object: inout JSONWriter) {
+    switch action {
+    case .tap(let clientSecret):
+      object.member("type", "TAP")
+      object.member("client_secret", clientSecret)
+    case .showQR(let code):
+      object.member("type", "SHOW_QR")
+      object.member("qr_text", code.text)
+      object.member("expires_at", code.expiresAt)
+      object.member("buyer_state", code.isBuyerPaying ? "PAYING" : "WAITING")
     }
   }
 

@@ -16,7 +16,7 @@ enum POSOperations {
           object.member(
             "content",
             array: { array in
-              for view in line { array.elementObject { write(view, call, &$0) } }
+              for view in line { array.elementObject { write(view, &$0) } }
             })
         })
     },
@@ -24,7 +24,7 @@ enum POSOperations {
       let id: SessionID = try call.call.pathID("session_id")
       try await call.service.note(.fetched, of: id, as: call.principal)
       let view = try await call.service.session(id, as: .device(call.principal))
-      return .json(200, jsonObject { write(view, call, &$0) })
+      return .json(200, jsonObject { write(view, &$0) })
     },
     .device("markOwnSessionShown", .post, "/pos/v1/sessions/{session_id}/shown") { call in
       try await call.service.note(.shown, of: try call.call.pathID("session_id"), as: call.principal)
@@ -49,7 +49,7 @@ enum POSOperations {
     .device("cancelOwnSession", .post, "/pos/v1/sessions/{session_id}/cancel") { call in
       let view = try await call.service.cancelSession(
         try call.call.pathID("session_id"), as: .device(call.principal))
-      return .json(200, jsonObject { write(view, call, &$0) })
+      return .json(200, jsonObject { write(view, &$0) })
     },
     .device("getOwnReceipt", .get, "/pos/v1/sessions/{session_id}/receipt") { call in
       let receipt = try await call.service.receipt(
@@ -59,13 +59,12 @@ enum POSOperations {
   ]
 
   /// A session as its phone sees it: with the methods that can work.
-  private static func write(_ view: SessionView, _ call: DeviceCall, _ object: inout JSONWriter) {
+  private static func write(_ view: SessionView, _ object: inout JSONWriter) {
     SessionWire.write(view, &object)
-    let methods = view.session.state.name.isOpen ? call.service.availableMethods(for: view.session) : []
     object.member(
       "available_methods",
       array: { array in
-        for method in methods { array.element(method.rawValue) }
+        for method in view.methods { array.element(method.rawValue) }
       })
   }
 }

@@ -14,6 +14,12 @@ package struct Payment: Equatable, Sendable {
   package var checkAt: Timestamp?
   /// Looks without a definite answer so far: the pause between them grows with it.
   package var checks: Int
+  /// When the customer is waited for no longer, and the attempt is ended.
+  package let waitsUntil: Timestamp
+  /// What the phone shows while the attempt is open; `nil` once it is not, and before the provider said so.
+  package private(set) var nextAction: NextAction?
+  /// What the provider calls this attempt.
+  package private(set) var references: ProviderReferences
 
   package enum State: String, CaseIterable, Sendable {
     /// Under way: the session's attempt says how far.
@@ -31,7 +37,8 @@ package struct Payment: Equatable, Sendable {
   package init(
     id: PaymentID, sessionID: SessionID, merchantID: MerchantID, method: PaymentMethod, amount: Int64,
     currency: Currency, createdAt: Timestamp, state: State = .open, failureReason: PaymentFailureReason? = nil,
-    card: CardSummary? = nil, checkAt: Timestamp?, checks: Int = 0
+    card: CardSummary? = nil, checkAt: Timestamp?, checks: Int = 0, waitsUntil: Timestamp,
+    nextAction: NextAction? = nil, references: ProviderReferences = [:]
   ) {
     self.id = id
     self.sessionID = sessionID
@@ -45,6 +52,20 @@ package struct Payment: Equatable, Sendable {
     self.card = card
     self.checkAt = checkAt
     self.checks = checks
+    self.waitsUntil = waitsUntil
+    self.nextAction = nextAction
+    self.references = references
+  }
+
+  /// Keeps what came with an answer that was applied: `nil` leaves what the phone showed. What is settled shows nothing
+  /// any more. References beyond `ProviderReferences.bytesMax` are not kept.
+  package mutating func keep(_ nextAction: NextAction?, _ references: ProviderReferences) {
+    let merged = self.references.merging(references)
+    if merged.bytes <= ProviderReferences.bytesMax { self.references = merged }
+    switch state {
+    case .open, .unknown: self.nextAction = nextAction ?? self.nextAction
+    case .succeeded, .failed, .cancelled, .reversing, .reversed: self.nextAction = nil
+    }
   }
 }
 

@@ -17,15 +17,15 @@ extension Payment {
     case none
   }
 
-  /// What a look after this attempt of `session` leads to.
-  package func care(in session: Session) -> Care {
+  /// What a look after this attempt of `session`, taken at `now`, leads to.
+  package func care(in session: Session, at now: Timestamp) -> Care {
     switch state {
     case .open, .unknown:
       // The session was given up: nobody wants this money any more.
       guard let attempt = session.attempt(id) else { return .cancel }
       switch attempt.phase {
       case .starting: return .start
-      case .awaiting: return .timeOut
+      case .awaiting: return now < waitsUntil ? .query : .timeOut
       case .settling, .unresolved(nil): return .query
       case .cancelling, .unresolved(.some): return .cancel
       }

@@ -28,8 +28,8 @@ extension Payment {
   package enum NextLook: Equatable, Sendable {
     /// It is settled for good.
     case never
-    /// When the customer had time enough to pay.
-    case whenNobodyPaid
+    /// When the provider wants to be asked again, or when the customer had time enough to pay.
+    case whileAwaiting
     /// After a pause that grows: the outcome is not known.
     case whileUnknown
     /// Some time after the provider denied, to be sure of it.
@@ -91,7 +91,8 @@ extension Payment {
     case (.open, .pending), (.unknown, .pending):
       guard let attempt, attempt.phase.wantedEnding == nil else { return nil }
       state = .open
-      return .whenNobodyPaid
+      checks = 0
+      return .whileAwaiting
     case (.open, .unknown), (.unknown, .unknown):
       state = .unknown
       return .whileUnknown

@@ -23,7 +23,10 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     case settle = "SETTLE"
     case cancel = "CANCEL"
     case query = "QUERY"
+    case capture = "CAPTURE"
     case refund = "REFUND"
+    case release = "RELEASE"
+    case reverse = "REVERSE"
   }
 
   private struct PlannedFault: Sendable {
@@ -37,12 +40,12 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
 
   private let store: any Store
   private let faults = Mutex<[PlannedFault]>([])
-  private let tellAgain = Mutex<(@Sendable (Charge, ProviderAnswer) async -> Void)?>(nil)
+  private let tellAgain = Mutex<(@Sendable (Charge, ProviderReport) async -> Void)?>(nil)
 
   package init(store: any Store) { self.store = store }
 
   /// Where answers go that come a second time.
-  package func whenToldAgain(_ tell: @escaping @Sendable (Charge, ProviderAnswer) async -> Void) {
+  package func whenToldAgain(_ tell: @escaping @Sendable (Charge, ProviderReport) async -> Void) {
     tellAgain.withLock { $0 = tell }
   }
 
@@ -71,7 +74,7 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     try await store.read { try $0.simulatedCards.netCharged() }
   }
 
-  package func start(_ charge: Charge) async -> ProviderAnswer {
+  package func start(_ charge: Charge) async -> ProviderReport {
     await answer(.start, charge) { table in
       let known = try table.find(charge.paymentID)
       if known == nil { try table.save(SimulatedCharge(paymentID: charge.paymentID, amount: charge.amount)) }
@@ -79,7 +82,7 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     }
   }
 
-  package func settle(_ charge: Charge) async -> ProviderAnswer {
+  package func settle(_ charge: Charge) async -> ProviderReport {
     await answer(.settle, charge) { table in
       guard var known = try table.find(charge.paymentID) else { return .notPaid(.notStarted) }
       if known.state == .primed, let tapped = known.tapped {
@@ -90,7 +93,7 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     }
   }
 
-  package func cancel(_ charge: Charge) async -> ProviderAnswer {
+  package func cancel(_ charge: Charge) async -> ProviderReport {
     await answer(.cancel, charge) { table in
       var known =
         try table.find(charge.paymentID) ?? SimulatedCharge(paymentID: charge.paymentID, amount: charge.amount)
@@ -102,27 +105,61 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     }
   }
 
-  package func query(_ charge: Charge) async -> ProviderAnswer {
+  package func query(_ charge: Charge) async -> ProviderReport {
     await answer(.query, charge) { table in
       try table.find(charge.paymentID).map(Self.answer) ?? .notPaid(.notStarted)
     }
   }
 
-  package func refund(_ charge: Charge) async -> RefundAnswer {
-    let answer = await answer(.refund, charge) { table in
-      guard var known = try table.find(charge.paymentID), known.state == .charged || known.state == .refunded else {
-        return .notPaid(.notStarted)
+  package func capture(_ movement: MoneyMovement) async -> MovementReport {
+    await move(.capture, movement) { charge in
+      guard !charge.isReleased, movement.amount <= charge.amount - charge.captured else {
+        return .refused("not so much is left to capture")
       }
-      known.state = .refunded
+      charge.captured += movement.amount
+      return .done
+    }
+  }
+
+  package func refund(_ movement: MoneyMovement) async -> MovementReport {
+    await move(.refund, movement) { charge in
+      guard movement.amount <= charge.captured - charge.refunded else {
+        return .refused("not so much is left to refund")
+      }
+      charge.refunded += movement.amount
+      return .done
+    }
+  }
+
+  package func release(_ charge: Charge) async -> MovementReport {
+    await act(.release) { table in
+      guard var known = try table.find(charge.paymentID), known.state == .charged else {
+        return .refused("this charge took no money")
+      }
+      known.isReleased = true
       try table.save(known)
-      return .paid(nil)
+      return .done
     }
-    switch answer {
-    case .paid: return .refunded
-    case .notPaid: return .refused("this charge took no money")
-    case .pending: return .unknown("pending")
-    case .unknown(let detail): return .unknown(detail)
+  }
+
+  package func reverse(_ charge: Charge) async -> MovementReport {
+    await act(.reverse) { table in
+      guard var known = try table.find(charge.paymentID), known.state == .charged || known.state == .refunded else {
+        return .refused("this charge took no money")
+      }
+      (known.state, known.refunded) = (.refunded, known.amount)
+      try table.save(known)
+      return .done
     }
+  }
+
+  /// The simulated card network has nothing to tell that it is not asked.
+  package func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
+    .forged
+  }
+
+  package func check() async -> [ProviderFinding] {
+    [ProviderFinding("Cards are simulated: no money moves, and a tap is a call of the playground's.", isSound: true)]
   }
 
   private static func answer(_ charge: SimulatedCharge) -> ProviderAnswer {
@@ -135,36 +172,78 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     }
   }
 
-  /// Does the effect in a transaction of its own, and then answers as the planned fault has it.
+  /// A capture or refund, made once however often it is asked for.
+  private func move(
+    _ operation: Operation, _ movement: MoneyMovement,
+    _ change: @escaping @Sendable (inout SimulatedCharge) -> MovementReport.Answer
+  ) async -> MovementReport {
+    let id = movement.charge.paymentID
+    return await act(operation) { table in
+      guard var known = try table.find(id), known.state == .charged else {
+        return .refused("this charge took no money")
+      }
+      let changed = change(&known)
+      guard try table.isNoted(id, movement.id) || changed == .done else { return changed }
+      if try table.note(SimulatedMovement(paymentID: id, id: movement.id, amount: movement.amount)) {
+        try table.save(known)
+      }
+      return .done
+    }
+  }
+
+  /// An effect that moves money of an order, with the planned fault.
+  private func act(
+    _ operation: Operation,
+    _ effect: @escaping @Sendable (any SimulatedCardTable) throws -> MovementReport.Answer
+  ) async -> MovementReport {
+    MovementReport(await faulty(operation, unknown: { .unknown($0) }, effect))
+  }
+
+  /// An effect on an attempt, with the planned fault.
   private func answer(
     _ operation: Operation, _ charge: Charge,
     _ effect: @escaping @Sendable (any SimulatedCardTable) throws -> ProviderAnswer
-  ) async -> ProviderAnswer {
+  ) async -> ProviderReport {
+    let answer = await faulty(operation, unknown: { .unknown($0) }, effect) { answer, delay in
+      guard let tell = self.tellAgain.withLock({ $0 }) else { return }
+      Task {
+        try? await Task.sleep(for: .milliseconds(delay))
+        await tell(charge, Self.report(answer))
+      }
+    }
+    return Self.report(answer)
+  }
+
+  private static func report(_ answer: ProviderAnswer) -> ProviderReport {
+    ProviderReport(answer, nextAction: answer == .pending ? .tap(clientSecret: nil) : nil)
+  }
+
+  /// Does the effect in a transaction of its own, and then answers as the planned fault has it.
+  private func faulty<Value: Sendable>(
+    _ operation: Operation, unknown: (String) -> Value,
+    _ effect: @escaping @Sendable (any SimulatedCardTable) throws -> Value,
+    again: (_ value: Value, _ delayMilliseconds: Int64) -> Void = { _, _ in }
+  ) async -> Value {
     let planned = faults.withLock { faults in
       faults.firstIndex { $0.operation == operation }.map { faults.remove(at: $0) }
     }
-    if planned?.fault == .unreachable { return .unknown("the simulated card network cannot be reached") }
-    let answer: ProviderAnswer
+    if planned?.fault == .unreachable { return unknown("the simulated card network cannot be reached") }
+    let value: Value
     do {
-      answer = try await store.write { try effect($0.simulatedCards) }
+      value = try await store.write { try effect($0.simulatedCards) }
     } catch {
-      return .unknown("the simulated card network has no book: \(error)")
+      return unknown("the simulated card network has no book: \(error)")
     }
+    let delayMilliseconds = planned?.delayMilliseconds ?? 0
     switch planned?.fault {
-    case nil, .unreachable: return answer
-    case .loseAnswer: return .unknown("the answer was lost")
+    case nil, .unreachable: return value
+    case .loseAnswer: return unknown("the answer was lost")
     case .answerLate:
-      try? await Task.sleep(for: .milliseconds(planned?.delayMilliseconds ?? 0))
-      return answer
+      try? await Task.sleep(for: .milliseconds(delayMilliseconds))
+      return value
     case .answerTwice:
-      if operation != .refund, let tell = tellAgain.withLock({ $0 }) {
-        let delay = planned?.delayMilliseconds ?? 0
-        Task {
-          try? await Task.sleep(for: .milliseconds(delay))
-          await tell(charge, answer)
-        }
-      }
-      return answer
+      again(value, delayMilliseconds)
+      return value
     }
   }
 }

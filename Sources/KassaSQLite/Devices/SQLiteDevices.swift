@@ -46,19 +46,15 @@ struct SQLiteDevices: DeviceTable {
 
   func page(of merchant: MerchantID, _ filter: DeviceFilter, _ page: PageRequest) throws -> Page<Device> {
     try Listings(connection: connection).page(
-      .devices, of: merchant, location: filter.locationID, labels: filter.metadata.map(\.label), page
-    ).map { rowID in
-      let found = try connection.first(
-        "SELECT \(Self.columns) FROM devices WHERE row_id = ?", .integer(rowID), read: Self.device)
-      guard let found else { throw StoreError.unusable(OperatorDetail("a listed device is missing")) }
-      return found
-    }
+      .devices, of: merchant, location: filter.locationID, labels: filter.metadata.map(\.label), page,
+      columns: Self.columns, from: "devices", read: Self.device)
   }
 
   func hasAny(at location: LocationID, of merchant: MerchantID) throws -> Bool {
     let page = PageRequest(number: 0, size: 1)
-    return try !Listings(connection: connection)
-      .page(.devices, of: merchant, location: location, labels: [], page).content.isEmpty
+    return try !Listings(connection: connection).page(
+      .devices, of: merchant, location: location, labels: [], page, columns: "row_id", from: "devices"
+    ) { $0.integer(0) }.content.isEmpty
   }
 
   func update(_ device: Device) throws -> Bool {

@@ -52,13 +52,8 @@ struct SQLiteEnrollments: EnrollmentTable {
   func page(of merchant: MerchantID, _ filter: EnrollmentFilter, _ page: PageRequest) throws -> Page<Enrollment> {
     try Listings(connection: connection).page(
       filter.includesConsumed ? .enrollments : .unconsumedEnrollments, of: merchant, location: filter.locationID,
-      labels: filter.metadata.map(\.label), page
-    ).map { rowID in
-      let found = try connection.first(
-        "SELECT \(Self.columns) FROM enrollments WHERE row_id = ?", .integer(rowID), read: Self.enrollment)
-      guard let found else { throw StoreError.unusable(OperatorDetail("a listed enrollment is missing")) }
-      return found
-    }
+      labels: filter.metadata.map(\.label), page,
+      columns: Self.columns, from: "enrollments", read: Self.enrollment)
   }
 
   func liveCodes() throws -> [Int: Int64] {

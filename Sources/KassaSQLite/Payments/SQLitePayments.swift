@@ -5,16 +5,17 @@ struct SQLitePayments: PaymentTable {
   let connection: SQLiteConnection
   private static let columns = """
     id, session_id, merchant_id, method, amount, currency, created_at, state, failure_reason, card_brand,
-    card_last_four, check_at, checks
+    card_last_four, check_at, checks, waits_until, next_action, provider_references
     """
 
   func insert(_ payment: Payment) throws {
     try connection.run(
-      "INSERT INTO payments (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO payments (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       .id(payment.id), .id(payment.sessionID), .id(payment.merchantID), .text(payment.method.rawValue),
       .integer(payment.amount), .text(payment.currency.code), .time(payment.createdAt), .text(payment.state.rawValue),
       .text(payment.failureReason?.rawValue), .text(payment.card?.brand), .text(payment.card?.lastFour),
-      .time(payment.checkAt), .integer(Int64(payment.checks)))
+      .time(payment.checkAt), .integer(Int64(payment.checks)), .time(payment.waitsUntil),
+      .text(payment.nextAction.map(ProviderText.encoded)), .text(ProviderText.encoded(payment.references)))
   }
 
   func find(_ id: PaymentID, of merchant: MerchantID) throws -> Payment? {
@@ -38,12 +39,14 @@ struct SQLitePayments: PaymentTable {
   func save(_ payment: Payment) throws {
     try connection.run(
       """
-      UPDATE payments SET state = ?, failure_reason = ?, card_brand = ?, card_last_four = ?, check_at = ?, checks = ?
+      UPDATE payments SET state = ?, failure_reason = ?, card_brand = ?, card_last_four = ?, check_at = ?, checks = ?,
+        next_action = ?, provider_references = ?
       WHERE merchant_id = ? AND id = ?
       """,
       .text(payment.state.rawValue), .text(payment.failureReason?.rawValue), .text(payment.card?.brand),
-      .text(payment.card?.lastFour), .time(payment.checkAt), .integer(Int64(payment.checks)), .id(payment.merchantID),
-      .id(payment.id))
+      .text(payment.card?.lastFour), .time(payment.checkAt), .integer(Int64(payment.checks)),
+      .text(payment.nextAction.map(ProviderText.encoded)), .text(ProviderText.encoded(payment.references)),
+      .id(payment.merchantID), .id(payment.id))
   }
 
   func takeCheck(_ payment: Payment, next: Timestamp) throws -> Bool {
@@ -61,7 +64,9 @@ struct SQLitePayments: PaymentTable {
       id: try row.id(0), sessionID: try row.id(1), merchantID: try row.id(2), method: method, amount: row.integer(4),
       currency: currency, createdAt: row.time(6), state: state,
       failureReason: row.optionalText(8).flatMap(PaymentFailureReason.init), card: card,
-      checkAt: row.optionalTime(11), checks: Int(row.integer(12)))
+      checkAt: row.optionalTime(11), checks: Int(row.integer(12)), waitsUntil: row.time(13),
+      nextAction: try row.optionalText(14).map(ProviderText.nextAction),
+      references: try ProviderText.references(row.text(15)))
   }
 }
 
@@ -70,7 +75,10 @@ struct SQLiteSimulatedCards: SimulatedCardTable {
 
   func find(_ payment: PaymentID) throws -> SimulatedCharge? {
     try connection.first(
-      "SELECT payment_id, amount, state, tapped FROM simulated_charges WHERE payment_id = ?", .id(payment)
+      """
+      SELECT payment_id, amount, state, tapped, captured, refunded, is_released FROM simulated_charges
+      WHERE payment_id = ?
+      """, .id(payment)
     ) { row in
       guard let state = SimulatedCharge.State(rawValue: row.text(2)) else {
         throw StoreError.unusable(OperatorDetail("a simulated charge has the unknown state \(row.text(2))"))
@@ -78,14 +86,35 @@ struct SQLiteSimulatedCards: SimulatedCardTable {
       let tapped = row.optionalText(3).map { text in
         PaymentFailureReason(rawValue: text).map(SimulatedOutcome.declined) ?? .success
       }
-      return SimulatedCharge(paymentID: try row.id(0), amount: row.integer(1), state: state, tapped: tapped)
+      return SimulatedCharge(
+        paymentID: try row.id(0), amount: row.integer(1), state: state, tapped: tapped, captured: row.integer(4),
+        refunded: row.integer(5), isReleased: row.integer(6) == 1)
     }
   }
 
   func netCharged() throws -> Int64 {
-    try connection.first("SELECT coalesce(sum(amount), 0) FROM simulated_charges WHERE state = 'CHARGED'") {
+    try connection.first(
+      """
+      SELECT coalesce(sum(iif(is_released, captured, amount) - refunded), 0) FROM simulated_charges
+      WHERE state = 'CHARGED'
+      """
+    ) {
       $0.integer(0)
     } ?? 0
+  }
+
+  func isNoted(_ payment: PaymentID, _ movement: SubjectID) throws -> Bool {
+    try connection.first(
+      "SELECT 1 FROM simulated_movements WHERE payment_id = ? AND id = ?", .id(payment), .id(movement)
+    ) { _ in true } ?? false
+  }
+
+  func note(_ movement: SimulatedMovement) throws -> Bool {
+    try connection.run(
+      """
+      INSERT INTO simulated_movements (payment_id, id, amount) VALUES (?, ?, ?) ON CONFLICT (payment_id, id) DO NOTHING
+      """,
+      .id(movement.paymentID), .id(movement.id), .integer(movement.amount)) == 1
   }
 
   func save(_ charge: SimulatedCharge) throws {
@@ -97,9 +126,12 @@ struct SQLiteSimulatedCards: SimulatedCardTable {
       }
     try connection.run(
       """
-      INSERT INTO simulated_charges (payment_id, amount, state, tapped) VALUES (?, ?, ?, ?)
-      ON CONFLICT (payment_id) DO UPDATE SET state = excluded.state, tapped = excluded.tapped
+      INSERT INTO simulated_charges (payment_id, amount, state, tapped, captured, refunded, is_released)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (payment_id) DO UPDATE SET state = excluded.state, tapped = excluded.tapped,
+        captured = excluded.captured, refunded = excluded.refunded, is_released = excluded.is_released
       """,
-      .id(charge.paymentID), .integer(charge.amount), .text(charge.state.rawValue), .text(tapped))
+      .id(charge.paymentID), .integer(charge.amount), .text(charge.state.rawValue), .text(tapped),
+      .integer(charge.captured), .integer(charge.refunded), .integer(charge.isReleased ? 1 : 0))
   }
 }

@@ -36,13 +36,8 @@ struct SQLiteSessions: SessionTable {
       filter.deviceID.map(Self.label), filter.status.map(Self.label), filter.merchantReference1.map(Self.label),
     ].compactMap { $0 }
     return try Listings(connection: connection).page(
-      .sessions, of: merchant, location: filter.locationID, labels: labels, page
-    ).map { rowID in
-      let found = try connection.first(
-        "SELECT \(Self.columns) FROM sessions WHERE row_id = ?", .integer(rowID), read: Self.session)
-      guard let found else { throw StoreError.unusable(OperatorDetail("a listed session is missing")) }
-      return found
-    }
+      .sessions, of: merchant, location: filter.locationID, labels: labels, page,
+      columns: Self.columns, from: "sessions", read: Self.session)
   }
 
   func line(of device: DeviceID, merchant: MerchantID, limit: Int) throws -> [Session] {

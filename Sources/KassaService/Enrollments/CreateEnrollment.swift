@@ -109,11 +109,11 @@ extension KassaService {
       return ReadableEnrollment(enrollment: enrollment, status: status, code: nil, url: nil)
     }
     let opened = try secrets.opened(code.sealed, .enrollmentCode, owner: enrollment.id.bytes)
-    let parts = opened.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-    guard parts.count == 2 else {
+    guard let space = opened.firstIndex(of: UInt8(ascii: " ")) else {
       throw StoreError.unusable(OperatorDetail("a sealed code has not the parts it was sealed with"))
     }
     return ReadableEnrollment(
-      enrollment: enrollment, status: status, code: parts[0], url: enrollmentURL(token: parts[1]))
+      enrollment: enrollment, status: status, code: String(decoding: opened[..<space], as: UTF8.self),
+      url: enrollmentURL(token: String(decoding: opened[(space + 1)...], as: UTF8.self)))
   }
 }

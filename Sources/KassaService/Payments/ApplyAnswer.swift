@@ -8,9 +8,9 @@ package struct CollectionView: Sendable {
 }
 
 extension KassaService {
-  /// Applies a provider's answer to an attempt: the one place where answers become states. Applying one twice changes
+  /// Applies a provider's report to an attempt: the one place where answers become states. Applying one twice changes
   /// nothing the second time. Money that comes after the session's end is given back.
-  func apply(_ answer: ProviderAnswer, to id: PaymentID, of merchant: MerchantID) async throws -> CollectionView {
+  func apply(_ report: ProviderReport, to id: PaymentID, of merchant: MerchantID) async throws -> CollectionView {
     let now = self.now
     var generator = SystemRandomNumberGenerator()
     let order = OrderID(using: &generator)
@@ -19,9 +19,10 @@ extension KassaService {
         var session = try transaction.sessions.find(payment.sessionID, of: merchant)
       else { throw ServiceFailure.notFound }
       let (version, before) = (session.version, payment)
-      let heard = try payment.hear(answer, in: &session, order: order)
+      let heard = try payment.hear(report.answer, in: &session, order: order)
+      payment.keep(report.nextAction, report.references)
       try save(heard.change, of: session, expecting: version, origin: .system, at: now, in: transaction)
-      if let look = heard.nextLook { payment.checkAt = payment.time(of: look, after: now) }
+      if let look = heard.nextLook { payment.checkAt = payment.time(of: look, report.askAgainSeconds, after: now) }
       if payment != before { try transaction.payments.save(payment) }
       let hasNewOutcome = payment.state != before.state && payment.state != .open
       return AppliedAnswer(session: session, payment: payment, hasNewOutcome: hasNewOutcome)
@@ -34,21 +35,25 @@ extension KassaService {
 
   /// Gives back money that came after the session's end, and tells of it once it is certain.
   func reverse(_ view: CollectionView) async throws -> CollectionView {
-    guard let provider = providers[view.payment.method] else { return view }
-    let charge = Charge(view.payment)
-    let answer = await bounded {
-      RefundAnswer.unknown("no answer within \($0) seconds")
+    let payment = view.payment
+    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else { return view }
+    let charge = try await charge(of: payment)
+    let report = await bounded {
+      MovementReport(.unknown("no answer within \($0) seconds"))
     } _: {
-      await provider.refund(charge)
+      await provider.reverse(charge)
     }
-    guard answer == .refunded else { return view }
     let now = self.now
     return try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),
         var session = try transaction.sessions.find(payment.sessionID, of: payment.merchantID)
       else { return view }
       let version = session.version
-      guard let event = payment.noteReversed(in: &session) else { return view }
+      payment.keep(nil, report.references)
+      guard report.answer == .done, let event = payment.noteReversed(in: &session) else {
+        try transaction.payments.save(payment)
+        return CollectionView(session: session, payment: payment)
+      }
       payment.checkAt = nil
       try transaction.payments.save(payment)
       guard try transaction.sessions.save(session, expecting: version) else { throw ServiceFailure.changedMeanwhile }
@@ -67,10 +72,11 @@ private struct AppliedAnswer: Sendable, SessionHolder {
 
 extension Payment {
   /// When that look is due.
-  fileprivate func time(of look: NextLook, after now: Timestamp) -> Timestamp? {
+  fileprivate func time(of look: NextLook, _ askAgainSeconds: Int64?, after now: Timestamp) -> Timestamp? {
     switch look {
     case .never: nil
-    case .whenNobodyPaid: createdAt.adding(seconds: Limits.primedSecondsMax)
+    case .whileAwaiting:
+      askAgainSeconds.map { min(now.adding(seconds: Limits.askAgainSeconds(wanted: $0)), waitsUntil) } ?? waitsUntil
     case .whileUnknown: now.adding(seconds: Limits.outcomeCheckPauseSeconds(after: checks))
     case .toVerifyDenial: now.adding(seconds: Limits.denialVerificationSeconds)
     case .untilReversed: now.adding(seconds: Limits.outcomeCheckSecondsMin)

@@ -2,29 +2,30 @@ import KassaDomain
 import Synchronization
 
 extension KassaService {
-  /// Asks a provider, and applies its answer. An answer that takes longer than `settings.providerAnswerSeconds` counts
+  /// Asks the attempt's provider, and applies what it reports. An answer that takes longer than `settings.providerAnswerSeconds` counts
   /// as not known; when it comes after all, it is applied then.
   func ask(
-    _ payment: Payment, _ call: @escaping @Sendable (any PaymentProvider, Charge) async -> ProviderAnswer
+    _ payment: Payment, _ call: @escaping @Sendable (any PaymentProvider, Charge) async -> ProviderReport
   ) async throws -> CollectionView {
-    guard let provider = providers[payment.method] else {
-      return try await apply(.unknown("the provider is not configured"), to: payment.id, of: payment.merchantID)
+    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else {
+      let report = ProviderReport(.unknown("the provider is not configured"))
+      return try await apply(report, to: payment.id, of: payment.merchantID)
     }
-    let charge = Charge(payment)
-    let answer = await bounded {
-      ProviderAnswer.unknown("no answer within \($0) seconds")
-    } late: { answer in
-      await applyLate(answer, to: payment)
+    let charge = try await charge(of: payment)
+    let report = await bounded {
+      ProviderReport(.unknown("no answer within \($0) seconds"))
+    } late: { report in
+      await applyLate(report, to: payment)
     } _: {
       await call(provider, charge)
     }
-    return try await apply(answer, to: payment.id, of: payment.merchantID)
+    return try await apply(report, to: payment.id, of: payment.merchantID)
   }
 
   /// Applies what a provider tells without being asked, or later than it was waited for. A failing store loses nothing:
   /// the reconciler asks again.
-  package func applyLate(_ answer: ProviderAnswer, to payment: Payment) async {
-    _ = try? await apply(answer, to: payment.id, of: payment.merchantID)
+  package func applyLate(_ report: ProviderReport, to payment: Payment) async {
+    _ = try? await apply(report, to: payment.id, of: payment.merchantID)
   }
 
   /// What `call` answers, or what `otherwise` makes of the seconds waited once they are more than

@@ -2,18 +2,19 @@ import KassaDomain
 import KassaStore
 
 extension KassaService {
-  /// Methods that can collect this session's currency now.
-  package func availableMethods(for session: Session) -> [PaymentMethod] {
-    PaymentMethod.allCases.filter { providers[$0] != nil }
-  }
-
   /// The clerk chose a method: the session becomes ACTIVE and the provider is asked to begin. Throws `deviceBusy` while
-  /// another session of the device is ACTIVE.
+  /// another session of the device is ACTIVE, and `methodUnavailable` for a method that cannot collect it.
   package func startPayment(
     _ method: PaymentMethod, of id: SessionID, as actor: CollectingActor
   ) async throws -> CollectionView {
-    guard providers[method] != nil else { throw ServiceFailure.methodUnavailable }
+    let session = try await store.read { transaction in
+      let session = try visibleSession(id, to: actor, in: transaction)
+      let methods = try providers.methods(for: session, in: transaction)
+      guard methods.contains(method) || !session.state.name.isOpen else { throw ServiceFailure.methodUnavailable }
+      return session
+    }
     let now = self.now
+    let waitsUntil = min(now.adding(seconds: Limits.waitingSeconds(for: method)), session.expiresAt)
     var generator = SystemRandomNumberGenerator()
     let paymentID = PaymentID(using: &generator)
     let view = try await writeSession { transaction in
@@ -23,7 +24,7 @@ extension KassaService {
       let payment = Payment(
         id: paymentID, sessionID: id, merchantID: session.merchantID, method: method,
         amount: session.cart.orderAmount, currency: session.cart.currency, createdAt: now,
-        checkAt: now.adding(seconds: Limits.providerCrashSeconds))
+        checkAt: now.adding(seconds: Limits.providerCrashSeconds), waitsUntil: waitsUntil)
       do {
         _ = try apply(
           .choose(payment: paymentID), to: &session, origin: actor.origin, at: now, in: transaction)

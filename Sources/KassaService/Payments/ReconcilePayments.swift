@@ -25,7 +25,7 @@ extension KassaService {
   private func look(after payment: Payment, at now: Timestamp) async throws {
     let found = try await store.read { try $0.sessions.find(payment.sessionID, of: payment.merchantID) }
     guard let session = found else { return }
-    switch payment.care(in: session) {
+    switch payment.care(in: session, at: now) {
     case .start: _ = try await ask(payment) { await $0.start($1) }
     case .timeOut:
       _ = try await endAttempt(session.id, .timedOut, only: payment.id, as: .kassa(payment.merchantID))
@@ -45,15 +45,15 @@ extension KassaService {
   /// Asks by ending it once more, not by looking only: a start that was still on its way when the provider denied finds
   /// the charge ended, instead of a reader that waits for a card nobody asked for.
   private func verify(_ payment: Payment) async throws {
-    guard let provider = providers[payment.method] else { return }
-    let charge = Charge(payment)
-    let answer = await bounded {
-      ProviderAnswer.unknown("no answer within \($0) seconds")
+    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else { return }
+    let charge = try await charge(of: payment)
+    let report = await bounded {
+      ProviderReport(.unknown("no answer within \($0) seconds"))
     } _: {
       await provider.cancel(charge)
     }
-    switch answer {
-    case .paid(let card): _ = try await apply(.paid(card), to: payment.id, of: payment.merchantID)
+    switch report.answer {
+    case .paid: _ = try await apply(report, to: payment.id, of: payment.merchantID)
     case .unknown, .pending: return
     case .notPaid:
       try await store.write { transaction in

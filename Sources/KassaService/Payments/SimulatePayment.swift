@@ -26,8 +26,8 @@ extension KassaService {
   }
 
   /// Applies an answer that a provider tells a second time.
-  package func hearAgain(_ answer: ProviderAnswer, _ charge: Charge) async {
-    _ = try? await apply(answer, to: charge.paymentID, of: charge.merchantID)
+  package func hearAgain(_ report: ProviderReport, _ charge: Charge) async {
+    _ = try? await apply(report, to: charge.paymentID, of: charge.merchantID)
   }
 
   /// Makes an enrollment and registers a simulated device with it at once (contract, section 9). Each of the two is done

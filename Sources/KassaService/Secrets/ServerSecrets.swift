@@ -35,6 +35,7 @@ package struct ServerSecrets: Sendable {
     case callbackEvent
     case callbackDelivery
     case receipt
+    case providerNotification
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.

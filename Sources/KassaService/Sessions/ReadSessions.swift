@@ -8,6 +8,15 @@ package struct SessionView: Sendable {
   package let payments: [Payment]
   /// In order. Empty where it was not asked for.
   package let history: [LoggedEvent]
+  /// By which it can be paid now: none once it is over, and where nobody asked.
+  package let methods: [PaymentMethod]
+
+  init(session: Session, payments: [Payment], history: [LoggedEvent], methods: [PaymentMethod] = []) {
+    self.session = session
+    self.payments = payments
+    self.history = history
+    self.methods = methods
+  }
 }
 
 extension KassaService {
@@ -16,8 +25,13 @@ extension KassaService {
       let session = try visibleSession(id, to: actor, in: transaction)
       return SessionView(
         session: session, payments: try transaction.payments.all(of: id, merchant: session.merchantID),
-        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: session.merchantID))
+        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: session.merchantID),
+        methods: try methods(for: session, in: transaction))
     }
+  }
+
+  private func methods(for session: Session, in transaction: any ReadTransaction) throws -> [PaymentMethod] {
+    session.state.name.isOpen ? try providers.methods(for: session, in: transaction) : []
   }
 
   /// Without history.
@@ -42,7 +56,7 @@ extension KassaService {
         .map { session in
           SessionView(
             session: session, payments: try transaction.payments.all(of: session.id, merchant: session.merchantID),
-            history: [])
+            history: [], methods: try methods(for: session, in: transaction))
         }
     }
   }

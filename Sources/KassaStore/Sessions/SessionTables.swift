@@ -55,7 +55,7 @@ package protocol PaymentReads {
 
 package protocol PaymentTable: PaymentReads {
   func insert(_ payment: Payment) throws
-  /// Saves state, reason, card, and when to look again.
+  /// Saves state, reason, card, what the provider said, and when to look again.
   func save(_ payment: Payment) throws
   /// Takes the look that is due: sets the next one to `next`, if the stored time is still `checkAt` of `payment`.
   /// Returns whether it was, so that one of several servers looks.

@@ -93,25 +93,6 @@ struct KassaClient: Sendable {
   }
 }
 
-extension JSONObject {
-  func text(_ name: String) -> String? {
-    if case .string(let text) = self[name] { text } else { nil }
-  }
-
-  func integer(_ name: String) -> Int64? {
-    if case .integer(let integer) = self[name] { integer } else { nil }
-  }
-
-  func object(_ name: String) -> JSONObject? {
-    if case .object(let object) = self[name] { object } else { nil }
-  }
-
-  func objects(_ name: String) -> [JSONObject] {
-    guard case .array(let array) = self[name] else { return [] }
-    return array.compactMap { if case .object(let object) = $0 { object } else { nil } }
-  }
-}
-
 /// The JSON object that the bytes are, if they are one.
 func jsonObject(of bytes: [UInt8]) -> JSONObject? {
   if case .object(let object)? = try? JSONParser.parse(bytes) { object } else { nil }

@@ -1,9 +1,9 @@
 import KassaDomain
 
 /// The header `Retry-After` (RFC 9110, section 10.2.3).
-enum RetryAfter {
+package enum RetryAfter {
   /// Seconds from `now`, at least 0; `nil` for what is neither a number of seconds nor a date in the preferred form.
-  static func seconds(_ value: String, at now: Timestamp) -> Int64? {
+  package static func seconds(_ value: String, at now: Timestamp) -> Int64? {
     let text = value.filter { $0 != "\t" }.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
     if !text.isEmpty, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }) { return Int64(text) ?? .max }
     return date(text).map { max(0, $0 - now.secondsSinceEpoch) }

@@ -1,0 +1,4 @@
+/// The emulators that there are, by the word that `kassa emulate` knows them by.
+package enum Emulators {
+  package static let all: [(name: String, make: @Sendable () throws -> any ProviderEmulator)] = []
+}
