@@ -11,9 +11,9 @@ package struct KassaAPI: Sendable {
   let service: KassaService
   let settings: APISettings
   let hooks: APIHooks
-  let merchantLimiter: RateLimiter<MerchantID>
+  let rateLimiter: RateLimiter<MerchantID>
   /// Sign-ins that fail, by source address.
-  let signInLimiter: RateLimiter<String>
+  let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
   private let routes: RouteTable
   private let pages: PageTable
 
@@ -21,13 +21,7 @@ package struct KassaAPI: Sendable {
     self.service = service
     self.settings = settings
     self.hooks = hooks
-    let perSecond = Int64(settings.requestsPerSecondPerMerchant)
-    // Two seconds' worth at once.
-    merchantLimiter = RateLimiter(
-      intervalNanoseconds: perSecond > 0 ? 1_000_000_000 / perSecond : 0, burstNanoseconds: 2_000_000_000)
-    signInLimiter = RateLimiter(
-      intervalNanoseconds: 60_000_000_000 / APILimits.failedSignInsPerSourcePerMinute,
-      burstNanoseconds: 60_000_000_000)
+    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
     pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }
