@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # Undeclared imports between targets are errors, in every build.
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
-BUILD_PACKAGES := libsqlite3-dev pkg-config
+BUILD_PACKAGES := libqrencode-dev libsqlite3-dev pkg-config
 TEST_PACKAGES := chromium chromium-driver
 BENCH_PACKAGES := gcc nginx-light wrk python3
 

@@ -48,13 +48,14 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ], swiftSettings: strict),
+    .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
     .target(name: "KassaWeb", exclude: ["site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
       name: "KassaAPI",
       dependencies: [
-        "KassaDomain", "KassaJSON", "KassaService", "KassaStore", "KassaWeb",
+        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore", "KassaWeb",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),

@@ -21,6 +21,10 @@ package enum APILimits {
   package static let listenBacklog = 4096
   /// Requests per second and merchant; twice as many at once. 0: no limit.
   package static let requestsPerSecondPerMerchant = 1000
+  /// Notifications of providers per second and source address, twice as many at once: each costs a look at the store.
+  package static let notificationsPerSecondPerSource = 100
+  /// Largest notification of a provider: theirs have a few KiB.
+  package static let notificationBodyBytesMax = 64 * 1024
   package static let pageSizeDefault = 20
   /// Largest page of enrollments (contract, section 1) and of everything else.
   package static let enrollmentPageSizeMax = 100

@@ -14,6 +14,8 @@ package struct KassaAPI: Sendable {
   let rateLimiter: RateLimiter<MerchantID>
   /// Sign-ins that fail, by source address.
   let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
+  /// By source address: whoever says to be a provider has no credential.
+  let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
   private let routes: RouteTable
   private let pages: PageTable
 
@@ -34,8 +36,8 @@ package struct KassaAPI: Sendable {
   /// Every operation that is served everywhere.
   package static let operations: [Operation] =
     SessionOperations.all + POSOperations.all + ReceiptOperations.all + EnrollmentOperations.all + DeviceOperations.all
-    + LocationOperations.all + SignInOperations.all + APIKeyOperations.all + WebhookOperations.all
-    + AuditOperations.all + ServerOperations.all
+    + LocationOperations.all + SignInOperations.all + APIKeyOperations.all + PaymentMethodOperations.all
+    + ProviderOperations.all + OrderOperations.all + WebhookOperations.all + AuditOperations.all + ServerOperations.all
 
   /// Those that are served in the playground only; elsewhere they answer as an unknown route does.
   package static let playgroundOperations = PlaygroundOperations.all
@@ -135,7 +137,10 @@ extension KassaAPI: HTTPResponder {
     } catch {
       let failed = Problem.of(error, credential: operation?.credential ?? .none)
       problem = failed
-      answer = failed.answer(requestID: requestID, at: service.now)
+      answer =
+        request.uri.path.hasPrefix("/ordermanagement/")
+        ? failed.orderManagementAnswer(requestID: requestID)
+        : failed.answer(requestID: requestID, at: service.now)
     }
     hooks.requestFinished(
       RequestRecord(

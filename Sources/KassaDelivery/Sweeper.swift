@@ -2,8 +2,8 @@ import KassaService
 import Logging
 import ServiceLifecycle
 
-/// Does what time asks for: ends enrollments and sessions whose time has come, looks after attempts to pay whose outcome
-/// is open, and deletes records that are kept for a while only.
+/// Does what time asks for: ends enrollments and sessions whose time has come, looks after attempts to pay, captures and refunds whose
+/// outcome is open, and deletes records that are kept for a while only.
 ///
 /// Harmless beside other servers on the same database: every step is a guarded change. What it does late is late only
 /// in the log and the files: readers and redeemers look at the time themselves.
@@ -38,6 +38,7 @@ package struct Sweeper: Service {
       while try await service.expireEnrollments() >= Limits.sweepRowsMax, !Task.isCancelled {}
       while try await service.expireSessions() >= Limits.sweepRowsMax, !Task.isCancelled {}
       while try await service.reconcilePayments() >= Limits.sweepRowsMax, !Task.isCancelled {}
+      while try await service.reconcileOrders() >= Limits.sweepRowsMax, !Task.isCancelled {}
       if cleaning {
         while try await service.forgetExpiredRecords() >= Limits.sweepRowsMax, !Task.isCancelled {}
       }

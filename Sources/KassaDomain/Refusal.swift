@@ -16,4 +16,14 @@ package enum Refusal: Error, Equatable, Sendable {
   case paymentInProgress
   /// There is no such attempt under way.
   case noPaymentUnderWay
+  /// So much may still be captured, and no more.
+  case moreThanCapturable(Int64)
+  /// So much may still be refunded, and no more.
+  case moreThanRefundable(Int64)
+  /// The order is cancelled, or being cancelled.
+  case orderCancelled
+  /// Money of the order was captured, or is being captured.
+  case orderCaptured
+  /// The order knows of no such capture, refund or release under way.
+  case nothingAskedFor
 }

@@ -1,4 +1,6 @@
 /// The emulators that there are, by the word that `kassa emulate` knows them by.
 package enum Emulators {
-  package static let all: [(name: String, make: @Sendable () throws -> any ProviderEmulator)] = []
+  package static let all: [(name: String, make: @Sendable () throws -> any ProviderEmulator)] = [
+    ("vipps", { VippsEmulator() }), ("klarna", { KlarnaEmulator() }),
+  ]
 }

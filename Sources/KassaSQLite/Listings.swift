@@ -14,6 +14,7 @@ struct Listings {
     case unconsumedEnrollments = 1
     case devices = 2
     case sessions = 3
+    case orders = 4
   }
 
   /// One element and everything a list can be narrowed by.

@@ -19,6 +19,10 @@ enum Migrations {
     migrator.registerMigration("0004-providers") { database in
       try database.execute(sql: providers)
     }
+    migrator.registerMigration("0005-orders") { database in
+      try database.execute(sql: orders)
+      try addOrdersOfPaidSessions(database)
+    }
     return migrator
   }
 

@@ -10,6 +10,7 @@ enum SQLValue {
   case text(String)
   case blob([UInt8])
 
+  static func flag(_ flag: Bool) -> SQLValue { .integer(flag ? 1 : 0) }
   static func time(_ timestamp: Timestamp) -> SQLValue { .integer(timestamp.millisecondsSinceEpoch) }
   static func time(_ timestamp: Timestamp?) -> SQLValue { timestamp.map { time($0) } ?? .null }
   static func id<Entity>(_ id: Identifier<Entity>) -> SQLValue { .blob(id.bytes) }

@@ -44,6 +44,8 @@ enum SQLiteErrors {
       ("idempotency.", .idempotencyKey),
       ("events.", .eventSequence),
       ("sessions.device_id", .activeSessionOfDevice),
+      ("payment_methods.provider", .identifier),
+      ("payment_methods.method", .currentPaymentMethod),
     ]
     return constraints.first { message.contains($0.columns) }?.constraint ?? .identifier
   }

@@ -151,6 +151,8 @@ struct SQLiteReadTransaction: ReadTransaction {
   var budgets: any BudgetReads { SQLiteBudgets(connection: connection) }
   var sessions: any SessionReads { SQLiteSessions(connection: connection) }
   var payments: any PaymentReads { SQLitePayments(connection: connection) }
+  var orders: any OrderReads { SQLiteOrders(connection: connection) }
+  var paymentMethods: any PaymentMethodReads { SQLitePaymentMethods(connection: connection) }
   var simulatedCards: any SimulatedCardReads { SQLiteSimulatedCards(connection: connection) }
   var webhooks: any WebhookReads { SQLiteWebhooks(connection: connection) }
   var deliveries: any DeliveryReads { SQLiteDeliveries(connection: connection) }
@@ -171,6 +173,8 @@ struct SQLiteWriteTransaction: WriteTransaction {
   var proofs: any ProofTable { SQLiteProofs(connection: connection) }
   var sessions: any SessionTable { SQLiteSessions(connection: connection) }
   var payments: any PaymentTable { SQLitePayments(connection: connection) }
+  var orders: any OrderTable { SQLiteOrders(connection: connection) }
+  var paymentMethods: any PaymentMethodTable { SQLitePaymentMethods(connection: connection) }
   var simulatedCards: any SimulatedCardTable { SQLiteSimulatedCards(connection: connection) }
   var webhooks: any WebhookTable { SQLiteWebhooks(connection: connection) }
   var deliveries: any DeliveryTable { SQLiteDeliveries(connection: connection) }

@@ -49,6 +49,8 @@ package final class Metrics: Sendable {
     var callbacksDead: Int64 = 0
     var dispatch = Histogram()
     var payments: [PaymentKey: Int64] = [:]
+    var movements: [PaymentKey: Int64] = [:]
+    var refusedReversals: [String: Int64] = [:]
   }
 
   private struct PaymentKey: Hashable {
@@ -79,6 +81,15 @@ package final class Metrics: Sendable {
     let key = PaymentKey(
       method: payment.method.rawValue, outcome: payment.failureReason?.rawValue ?? payment.state.rawValue)
     state.withLock { $0.payments[key, default: 0] += 1 }
+  }
+
+  func count(_ movement: OrderMovement) {
+    let key = PaymentKey(method: movement.kind.rawValue, outcome: movement.state.name.rawValue)
+    state.withLock { $0.movements[key, default: 0] += 1 }
+  }
+
+  func countRefusedReversal(of payment: Payment) {
+    state.withLock { $0.refusedReversals[payment.method.rawValue, default: 0] += 1 }
   }
 
   func count(_ record: RequestRecord) {
@@ -113,6 +124,16 @@ package final class Metrics: Sendable {
     for (key, count) in state.payments.sorted(by: { ($0.key.method, $0.key.outcome) < ($1.key.method, $1.key.outcome) })
     {
       text += "kassa_payments_total{method=\"\(key.method)\",outcome=\"\(key.outcome)\"} \(count)\n"
+    }
+    family("kassa_order_movements_total", "counter", "Captures, refunds and releases, by kind and outcome.")
+    for (key, count) in state.movements.sorted(by: {
+      ($0.key.method, $0.key.outcome) < ($1.key.method, $1.key.outcome)
+    }) {
+      text += "kassa_order_movements_total{kind=\"\(key.method)\",outcome=\"\(key.outcome)\"} \(count)\n"
+    }
+    family("kassa_late_money_refused_total", "counter", "Times a provider would not give late money back, by method.")
+    for (method, count) in state.refusedReversals.sorted(by: { $0.key < $1.key }) {
+      text += "kassa_late_money_refused_total{method=\"\(method)\"} \(count)\n"
     }
     family("kassa_problems_total", "counter", "Problems answered, by their code.")
     for (code, count) in state.problems.sorted(by: { $0.key < $1.key }) {

@@ -5,12 +5,30 @@ import KassaService
 import KassaStore
 import Synchronization
 
-/// What a playground has that production has not: a simulated card network, and a clock that can be moved.
+/// What a playground has that production has not: a simulated card network, emulators of providers, and a clock that can be moved.
 package struct PlaygroundParts: Sendable {
   let cards: SimulatedCardProvider
   let clock = MovableClock()
+  private let emulated: [EmulatedMethod]
+  private let moveEmulators: @Sendable (_ seconds: Int64) -> Void
 
-  package init(store: any Store) { cards = SimulatedCardProvider(store: store) }
+  package init(
+    store: any Store, emulated: [EmulatedMethod] = [],
+    moveEmulators: @escaping @Sendable (_ seconds: Int64) -> Void = { _ in }
+  ) {
+    self.moveEmulators = moveEmulators
+    cards = SimulatedCardProvider(store: store)
+    self.emulated = emulated
+  }
+
+  /// What every merchant has without entering anything.
+  var builtInMethods: [BuiltInMethod] {
+    [BuiltInMethod(provider: .simulated, method: .card)] + emulated.map(\.method)
+  }
+
+  var buyers: [PaymentMethod: any BuyerSimulator] {
+    emulated.reduce(into: [:]) { $0[$1.method.method] = $1.buyer }
+  }
 
   /// Lets the card network tell the service what it was not asked.
   func connect(_ service: KassaService) {
@@ -18,9 +36,9 @@ package struct PlaygroundParts: Sendable {
   }
 
   var controls: PlaygroundControls {
-    let (cards, clock) = (cards, clock)
+    let (cards, clock, moveEmulators) = (cards, clock, moveEmulators)
     return PlaygroundControls(
-      cards: cards, cardOperations: SimulatedCardProvider.Operation.allCases.map(\.rawValue),
+      cardOperations: SimulatedCardProvider.Operation.allCases.map(\.rawValue),
       cardFaults: SimulatedCardProvider.Fault.allCases.map(\.rawValue),
       planCardFault: { operation, fault, count, delayMilliseconds in
         guard let operation = SimulatedCardProvider.Operation(rawValue: operation),
@@ -28,7 +46,10 @@ package struct PlaygroundParts: Sendable {
         else { return false }
         return cards.plan(fault, for: operation, count: count, delayMilliseconds: delayMilliseconds)
       },
-      advanceClock: clock.advance(seconds:), clockOffsetSeconds: { clock.offsetSeconds })
+      advanceClock: { seconds in
+        clock.advance(seconds: seconds)
+        moveEmulators(seconds)
+      }, clockOffsetSeconds: { clock.offsetSeconds })
   }
 }
 

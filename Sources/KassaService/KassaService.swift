@@ -10,20 +10,27 @@ package struct KassaService: Sendable {
   let clock: @Sendable () -> Timestamp
   /// Who collects money.
   let providers: any ProviderDirectory
+  /// The providers that merchants may choose.
+  package let providerKinds: [ProviderKind]
+  /// What every merchant of a playground has from the beginning.
+  let builtInMethods: [BuiltInMethod]
+  /// Who stands in for buyers. Empty in production.
+  let buyers: [PaymentMethod: any BuyerSimulator]
   package let signals = FeedSignals()
-  /// Told of each attempt that reached another outcome, after the commit.
-  let paymentChanged: @Sendable (Payment) -> Void
+  let notified = NotifiedPayments()
+  let hooks: ServiceHooks
   let webhookGate: any WebhookGate
   /// Rings after every commit of this process.
   package let commits = CommitSignal()
 
-  /// `clock` gives the present moment; it never runs backwards by more than the operating system's does. Without a
+  /// Without `providers` those are asked that merchants configured. `clock` gives the present moment; it never runs backwards by more than the operating system's does. Without a
   /// `webhookGate` no webhook can be made.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
-    providers: any ProviderDirectory = FixedProviders(),
+    providerKinds: [ProviderKind] = [], builtInMethods: [BuiltInMethod] = [],
+    providers: (any ProviderDirectory)? = nil, buyers: [PaymentMethod: any BuyerSimulator] = [:],
     webhookGate: any WebhookGate = ClosedWebhookGate(),
-    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in },
+    hooks: ServiceHooks = ServiceHooks(),
     clock: @escaping @Sendable () -> Timestamp
   ) {
     self.store = SignallingStore(base: store, signal: commits)
@@ -31,8 +38,12 @@ package struct KassaService: Sendable {
     self.secrets = secrets
     self.environment = environment
     self.settings = settings
-    self.providers = providers
-    self.paymentChanged = paymentChanged
+    self.providerKinds = providerKinds
+    self.builtInMethods = builtInMethods
+    self.buyers = buyers
+    self.providers =
+      providers ?? ConfiguredProviders(store: store, secrets: secrets, kinds: providerKinds)
+    self.hooks = hooks
     self.clock = clock
   }
 
@@ -49,6 +60,27 @@ package struct KassaService: Sendable {
   package func checkReadiness() async throws { try await store.checkWritable() }
 
   package var storeActivity: StoreActivity { store.activity }
+}
+
+/// What is told after commits, for metrics and logs.
+package struct ServiceHooks: Sendable {
+  /// An attempt reached another outcome.
+  package var paymentChanged: @Sendable (Payment) -> Void
+  /// A capture, refund or release is done, or refused.
+  package var movementSettled: @Sendable (OrderMovement) -> Void
+  /// A provider will not give back money that came after its session's end; the words are the provider's. Somebody must
+  /// give it back by hand. Told again each time it is tried.
+  package var reversalRefused: @Sendable (Payment, String) -> Void
+
+  package init(
+    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in },
+    movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in },
+    reversalRefused: @escaping @Sendable (Payment, String) -> Void = { _, _ in }
+  ) {
+    self.paymentChanged = paymentChanged
+    self.movementSettled = movementSettled
+    self.reversalRefused = reversalRefused
+  }
 }
 
 /// What an operator may set.

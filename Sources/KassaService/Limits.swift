@@ -38,6 +38,16 @@ package enum Limits {
   package static let primedSecondsMax: Int64 = 180
   /// How long a code is shown before it is taken back: the buyer finds the phone, scans, and signs in at a bank.
   package static let scanSecondsMax: Int64 = 180
+  /// Attempts that are asked about at once because providers told of them; the reconciler finds what is beyond.
+  package static let notificationsAskedAtOnceMax = 256
+  /// How long the answer to a payment waits for its automatic capture, which goes on without being waited for.
+  package static let captureWaitMilliseconds: Int64 = 1000
+  /// When a provider that refused to give back late money is asked again: it is for somebody to look at.
+  package static let reversalRefusedSeconds: Int64 = 3600
+  /// Adapters kept ready, each with its merchant's settings; beyond that all are made anew.
+  package static let adaptersKeptMax = 10_000
+  /// One setting of a provider: room for a certificate chain with its key.
+  package static let providerSettingBytesMax = 16 * 1024
   /// How soon a provider may want to be asked again while the customer is waited for: not so often that it hurts, and
   /// not so seldom that the clerk waits.
   package static let askAgainSeconds: ClosedRange<Int64> = 1...60

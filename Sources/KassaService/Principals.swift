@@ -19,6 +19,27 @@ package struct MerchantPrincipal: Sendable {
   var origin: ChangeOrigin { ChangeOrigin(actor: .apiKey(keyID), requestID: requestID) }
 }
 
+/// Who looks after a merchant's settings.
+package enum MerchantActor: Sendable {
+  case backend(MerchantPrincipal)
+  /// Somebody with the command line on the server's machine.
+  case console(MerchantID)
+
+  var merchantID: MerchantID {
+    switch self {
+    case .backend(let principal): principal.merchantID
+    case .console(let merchant): merchant
+    }
+  }
+
+  var origin: ChangeOrigin {
+    switch self {
+    case .backend(let principal): principal.origin
+    case .console: .console
+    }
+  }
+}
+
 /// A paired device that proved its token and, if it registered one, its key.
 package struct DevicePrincipal: Sendable {
   package let device: Device

@@ -38,6 +38,12 @@ package enum ServiceFailure: Error, Sendable {
   case deviceBusy
   /// The method is not switched on for this merchant.
   case methodUnavailable
+  /// The order's money does not allow it, or its provider does not; the words are for the merchant.
+  case notAllowed(String)
+  /// Money is still on its way by the method.
+  case paymentMethodInUse
+  /// A provider would not do what it was asked for; the words are for the merchant.
+  case providerRefused(String)
   /// A payment on the device is under way.
   case devicePaymentInFlight
   /// The device has too many streams open.

@@ -67,6 +67,8 @@ package protocol ReadTransaction {
   var budgets: any BudgetReads { get }
   var sessions: any SessionReads { get }
   var payments: any PaymentReads { get }
+  var orders: any OrderReads { get }
+  var paymentMethods: any PaymentMethodReads { get }
   var simulatedCards: any SimulatedCardReads { get }
   var webhooks: any WebhookReads { get }
   var deliveries: any DeliveryReads { get }
@@ -86,6 +88,8 @@ package protocol WriteTransaction {
   var proofs: any ProofTable { get }
   var sessions: any SessionTable { get }
   var payments: any PaymentTable { get }
+  var orders: any OrderTable { get }
+  var paymentMethods: any PaymentMethodTable { get }
   var simulatedCards: any SimulatedCardTable { get }
   var webhooks: any WebhookTable { get }
   var deliveries: any DeliveryTable { get }

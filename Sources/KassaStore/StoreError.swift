@@ -20,6 +20,7 @@ package enum StoreConstraint: String, Sendable, CaseIterable {
   case idempotencyKey
   case eventSequence
   case activeSessionOfDevice
+  case currentPaymentMethod
   /// A primary identifier twice: 122 random bits collided, or a caller reused one.
   case identifier
 }

@@ -40,7 +40,8 @@ enum Make {
 
   static func payment(_ id: PaymentID, of session: Session, state: Payment.State = .open) -> Payment {
     Payment(
-      id: id, sessionID: session.id, merchantID: session.merchantID, method: .card, amount: session.cart.orderAmount,
+      id: id, sessionID: session.id, merchantID: session.merchantID, method: .card, provider: .simulated,
+      amount: session.cart.orderAmount,
       currency: session.cart.currency, createdAt: epoch, state: state, checkAt: epoch,
       waitsUntil: waitingEnd)
   }

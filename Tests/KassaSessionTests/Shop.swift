@@ -19,27 +19,54 @@ final class TestClock: Sendable {
 /// A merchant with devices, a service on a database of its own in a temporary folder, and a simulated card network.
 final class Shop: Sendable {
   let store: SQLiteStore
-  let clock = TestClock()
+  let clock: TestClock
+  private let secrets: ServerSecrets
   let cards: SimulatedCardProvider
   let service: KassaService
   let backend: MerchantPrincipal
   private let folder: URL
 
-  /// `around` may put another store between the service and the database.
-  init(answerSeconds: Int64 = 15, around: @Sendable (SQLiteStore) -> any Store = { $0 }) async throws {
+  /// `around` may put another store between the service and the database. Without `kinds` cards are simulated, for every
+  /// merchant; with them each merchant has what it configured. `scans` collects by scanned codes.
+  init(
+    answerSeconds: Int64 = 15, clock: TestClock = TestClock(), scans: ScanNetwork? = nil,
+    kinds: ((SimulatedCardProvider) -> [ProviderKind])? = nil, builtIn: [BuiltInMethod] = [],
+    hooks: ServiceHooks = ServiceHooks(), around: @Sendable (SQLiteStore) -> any Store = { $0 }
+  ) async throws {
+    self.clock = clock
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("kassa-sessions-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     store = try SQLiteStore(path: folder.appendingPathComponent("kassa.sqlite").path)
     cards = SimulatedCardProvider(store: store)
-    let secrets = try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes)))
+    secrets = try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes)))
+    var fixed: [PaymentMethod: any PaymentProvider] = [.card: cards]
+    if let scans { (fixed[.swish], fixed[.vipps]) = (scans, scans) }
     service = KassaService(
       store: around(store), secrets: secrets, environment: .playground,
       settings: ServiceSettings(providerAnswerSeconds: answerSeconds, publicURL: { "http://localhost" }),
-      providers: FixedProviders([.card: cards]), clock: { [clock] in clock.now })
+      providerKinds: kinds?(cards) ?? [], builtInMethods: builtIn,
+      providers: kinds == nil ? FixedProviders(fixed) : nil,
+      buyers: scans.map { [.swish: $0, .vipps: $0] } ?? [:], hooks: hooks, clock: { clock.now })
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")
     cards.whenToldAgain { [service] charge, report in await service.hearAgain(report, charge) }
+  }
+
+  /// Another service on the same store.
+  func service(kinds: [ProviderKind], builtIn: [BuiltInMethod]) -> KassaService {
+    KassaService(
+      store: store, secrets: secrets, environment: .playground,
+      settings: ServiceSettings(publicURL: { "http://localhost" }), providerKinds: kinds, builtInMethods: builtIn,
+      clock: { [clock] in clock.now })
+  }
+
+  /// Another service with the same card network, on another store.
+  func service(over store: any Store) -> KassaService {
+    KassaService(
+      store: store, secrets: secrets, environment: .playground,
+      settings: ServiceSettings(publicURL: { "http://localhost" }), providers: FixedProviders([.card: cards]),
+      clock: { [clock] in clock.now })
   }
 
   deinit {
@@ -113,9 +140,12 @@ final class Shop: Sendable {
     for _ in 0..<40 {
       _ = try await service.expireSessions()
       _ = try await service.reconcilePayments()
+      _ = try await service.reconcileOrders()
       let (due, end) = (clock.now, clock.now.adding(seconds: 30 * 86_400))
       let isBusy = try await store.read { transaction in
-        try !transaction.payments.due(at: end, limit: 1).isEmpty || !transaction.sessions.due(at: end, limit: 1).isEmpty
+        try !transaction.payments.due(at: end, limit: 1).isEmpty
+          || !transaction.orders.dueMovements(at: end, limit: 1).isEmpty
+          || !transaction.sessions.due(at: end, limit: 1).isEmpty
       }
       if !isBusy, due > Make.epoch { return }
       clock.advance(seconds: Limits.outcomeCheckSecondsMax)

@@ -2,7 +2,7 @@ import KassaDomain
 import KassaStore
 import Synchronization
 
-/// A store without the guards that keep a session's changes apart: every other look at a session shows how it was before
+/// A store without the guards that keep a session's changes apart: every third look at a session or an order shows how it was before
 /// its newest change, a save asks for no version, and a number that an event already has is no conflict. The control for
 /// races: what they prove must not hold on it.
 final class UnguardedStore: Store {
@@ -29,22 +29,29 @@ final class UnguardedStore: Store {
 }
 
 private final class StaleMemory: Sendable {
-  private struct Entry {
-    var before: Session?
+  private struct Entry<Value: Sendable> {
+    var before: Value?
     var looks = 0
   }
 
-  private let entries = Mutex<[SessionID: Entry]>([:])
+  private let sessions = Mutex<[SessionID: Entry<Session>]>([:])
+  private let orders = Mutex<[OrderID: Entry<Order>]>([:])
 
   func seen(_ current: Session) -> Session {
-    entries.withLock { entries in
-      entries[current.id, default: Entry()].looks += 1
-      guard let entry = entries[current.id], entry.looks % 2 == 0 else { return current }
-      return entry.before ?? current
-    }
+    sessions.withLock { Self.stale(current, &$0[current.id, default: Entry()]) }
   }
 
-  func replaced(_ old: Session) { entries.withLock { $0[old.id, default: Entry()].before = old } }
+  func seen(_ current: Order) -> Order {
+    orders.withLock { Self.stale(current, &$0[current.id, default: Entry()]) }
+  }
+
+  private static func stale<Value>(_ current: Value, _ entry: inout Entry<Value>) -> Value {
+    entry.looks += 1
+    return entry.looks % 3 == 0 ? entry.before ?? current : current
+  }
+
+  func replaced(_ old: Session) { sessions.withLock { $0[old.id, default: Entry()].before = old } }
+  func replaced(_ old: Order) { orders.withLock { $0[old.id, default: Entry()].before = old } }
 }
 
 private struct UnguardedTransaction: WriteTransaction {
@@ -63,6 +70,8 @@ private struct UnguardedTransaction: WriteTransaction {
   var proofs: any ProofTable { inner.proofs }
   var sessions: any SessionTable { UnguardedSessions(inner: inner.sessions, memory: memory) }
   var payments: any PaymentTable { inner.payments }
+  var orders: any OrderTable { UnguardedOrders(inner: inner.orders, memory: memory) }
+  var paymentMethods: any PaymentMethodTable { inner.paymentMethods }
   var simulatedCards: any SimulatedCardTable { inner.simulatedCards }
   var webhooks: any WebhookTable { inner.webhooks }
   var deliveries: any DeliveryTable { inner.deliveries }
@@ -92,6 +101,48 @@ private struct UnguardedSessions: SessionTable {
   func due(at now: Timestamp, limit: Int) throws -> [Session] { try inner.due(at: now, limit: limit) }
   func note(_ step: DeliveryStep, of id: SessionID, merchant: MerchantID, at now: Timestamp) throws -> Bool {
     try inner.note(step, of: id, merchant: merchant, at: now)
+  }
+}
+
+private struct UnguardedOrders: OrderTable {
+  let inner: any OrderTable
+  let memory: StaleMemory
+
+  func find(_ id: OrderID, of merchant: MerchantID) throws -> Order? {
+    try inner.find(id, of: merchant).map(memory.seen)
+  }
+
+  func save(_ order: Order, expecting version: Int64) throws -> Bool {
+    guard let stored = try inner.find(order.id, of: order.merchantID) else { return false }
+    memory.replaced(stored)
+    return try inner.save(order, expecting: stored.version)
+  }
+
+  /// A session that is paid twice keeps its first order, and nobody is told.
+  func insert(_ order: Order) throws {
+    do {
+      try inner.insert(order)
+    } catch StoreError.conflict {}
+  }
+  func page(of merchant: MerchantID, _ filter: OrderFilter, _ page: PageRequest) throws -> Page<Order> {
+    try inner.page(of: merchant, filter, page)
+  }
+  func movement(_ id: OrderMovementID, of merchant: MerchantID) throws -> OrderMovement? {
+    try inner.movement(id, of: merchant)
+  }
+  func movements(of order: OrderID, merchant: MerchantID) throws -> [OrderMovement] {
+    try inner.movements(of: order, merchant: merchant)
+  }
+  func hasOpenMovement(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool {
+    try inner.hasOpenMovement(by: method, of: merchant)
+  }
+  func dueMovements(at now: Timestamp, limit: Int) throws -> [OrderMovement] {
+    try inner.dueMovements(at: now, limit: limit)
+  }
+  func insert(_ movement: OrderMovement) throws { try inner.insert(movement) }
+  func save(_ movement: OrderMovement) throws { try inner.save(movement) }
+  func takeCheck(_ movement: OrderMovement, next: Timestamp) throws -> Bool {
+    try inner.takeCheck(movement, next: next)
   }
 }
 

@@ -44,6 +44,31 @@ struct Problem: Sendable {
     return answer
   }
 
+  /// The same in the shape of the vendor's order management (contract, section 10): its words where it has one, and this
+  /// API's own word beside it.
+  func orderManagementAnswer(requestID: String) -> Answer {
+    let vendorCode =
+      switch code {
+      case "not_found": "NO_SUCH_ORDER"
+      case "validation_failed", "malformed_json", "invalid_header": "BAD_VALUE"
+      default: code.uppercased()
+      }
+    let messages = flaws.isEmpty ? [detail ?? title] : flaws.map { "\($0.path) \($0.message)" }
+    let body = jsonObject { object in
+      object.member("error_code", vendorCode)
+      object.member(
+        "error_messages",
+        array: { array in
+          for message in messages.prefix(APILimits.flawsMax) { array.element(message) }
+        })
+      object.member("correlation_id", requestID)
+      object.member("code", code)
+    }
+    var answer = Answer.json(status, body)
+    answer.headers = headers
+    return answer
+  }
+
   /// Turns whatever was thrown into its answer: the one place where failures become HTTP.
   static func of(_ error: any Error, credential: Operation.Credential) -> Problem {
     switch error {
@@ -88,6 +113,10 @@ struct Problem: Sendable {
       return Problem(
         status: 415, code: "unsupported_media_type", title: "Unsupported Media Type",
         detail: "send the body with Content-Type: application/json")
+    case .invalidOrderID:
+      return Problem(
+        status: 400, code: "invalid_order_id", title: "Invalid Order Id",
+        detail: "the order id must be a UUID, like f2a6c8e1-7d04-4b39-a5c7-18e9d2b3f670")
     case .tooManyRequests(let perSecond, let retryAfterSeconds):
       return tooMany(
         code: "rate_limited", detail: "at most \(perSecond) requests a second for one merchant",
@@ -177,6 +206,13 @@ struct Problem: Sendable {
       return conflict("device_busy", "another session of this device is being paid: finish or cancel that one first")
     case .methodUnavailable:
       return conflict("method_unavailable", "this method is not switched on: choose one of available_methods")
+    case .notAllowed(let message):
+      return Problem(status: 403, code: "not_allowed", title: "Not Allowed", detail: message)
+    case .paymentMethodInUse:
+      return conflict(
+        "payment_method_in_use",
+        "money is still on its way by this method: switch it off, and remove it when every attempt has its outcome")
+    case .providerRefused(let message): return conflict("provider_refused", message)
     case .devicePaymentInFlight:
       return conflict(
         "device_payment_in_flight", "a payment on this device is under way: wait for its end, or cancel it")

@@ -21,7 +21,7 @@ enum WebhookWire {
       }
     }
     let subscription = subscription(&fields, object["events"])
-    let enabled = fields.boolean("enabled", object["enabled"])
+    let enabled = fields.boolean("enabled")
     try fields.finish()
     guard let name, let url, let subscription else {
       preconditionFailure("a required field was left out without a flaw")
@@ -92,18 +92,6 @@ enum WebhookWire {
 
   static func position(_ destination: WebhookDestination) -> PagePosition {
     PagePosition(createdAt: destination.createdAt, id: destination.id.of(EventSubject.self))
-  }
-}
-
-extension FieldReader {
-  fileprivate mutating func boolean(_ name: String, _ value: JSONValue?) -> Bool? {
-    switch value {
-    case nil, .null?: return nil
-    case .bool(let bool)?: return bool
-    default:
-      refuse(name, "must be true or false")
-      return nil
-    }
   }
 }
 

@@ -41,7 +41,7 @@ enum PlaygroundOperations {
       let outcome = query.outcome()
       try query.finish()
       let actor = CollectingActor.merchant(call.principal)
-      _ = try await call.service.simulateTap(id, outcome, by: try playground(call.call).cards, as: actor)
+      _ = try await call.service.simulateTap(id, outcome, as: actor)
       let view = try await call.service.session(id, as: actor)
       return .json(200, jsonObject { SessionWire.write(view, &$0) })
     },
@@ -50,10 +50,34 @@ enum PlaygroundOperations {
       var query = try call.query
       let outcome = query.outcome()
       try query.finish()
-      let view = try await call.service.simulateTap(
-        id, outcome, by: try playground(call.call).cards, as: .device(call.principal))
-      return .json(200, PaymentWire.attempt(view))
+      let view = try await call.service.simulateTap(id, outcome, as: .device(call.principal))
+      return .json(200, PaymentWire.attempt(view, call.service))
     },
+    .merchant("simulateScan", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-scan") { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      var query = try call.query
+      let (method, scan) = query.scan()
+      try query.finish()
+      let actor = CollectingActor.merchant(call.principal)
+      _ = try await call.service.simulateScan(id, method, scan, as: actor)
+      let view = try await call.service.session(id, as: actor)
+      return .json(200, jsonObject { SessionWire.write(view, &$0) })
+    },
+    .device("simulateOwnScan", .post, "/pos/v1/dev/sessions/{session_id}/simulate-scan") { call in
+      let id: SessionID = try call.call.pathID("session_id")
+      var query = try call.query
+      let (method, scan) = query.scan()
+      try query.finish()
+      let view = try await call.service.simulateScan(id, method, scan, as: .device(call.principal))
+      return .json(200, PaymentWire.attempt(view, call.service))
+    },
+    .open("getPaymentAsBuyer", .get, "/buyer/v1/payments/{payment_id}") { call in
+      let view = try await call.service.buyerView(of: try call.call.pathID("payment_id"))
+      return .json(200, BuyerWire.payment(view))
+    },
+    buyer("openPaymentAsBuyer", "open", .open),
+    buyer("approvePaymentAsBuyer", "approve", .approve),
+    buyer("refusePaymentAsBuyer", "refuse", .refuse),
     .merchant("planCardFault", .post, "/ipp/v1/dev/card-faults", body: .json) { call in
       var fields = FieldReader(try await call.body().object)
       let operation = fields.requiredText("operation", characters: 1...20)
@@ -82,6 +106,13 @@ enum PlaygroundOperations {
       return try clock(call)
     },
   ]
+
+  private static func buyer(_ id: String, _ verb: String, _ act: BuyerAct) -> Operation {
+    .open(id, .post, "/buyer/v1/payments/{payment_id}/\(verb)") { call in
+      let view = try await call.service.act(act, of: try call.call.pathID("payment_id"))
+      return .json(200, BuyerWire.payment(view))
+    }
+  }
 
   private static func playground(_ call: Call) throws -> PlaygroundControls {
     guard let playground = call.api.hooks.playground else { throw RequestFailure.unknownRoute }
@@ -133,7 +164,6 @@ extension HTTPField.Name {
 
 /// What the playground lets a backend move: the card network and the clock.
 package struct PlaygroundControls: Sendable {
-  let cards: any CardSimulator
   let cardOperations: [String]
   let cardFaults: [String]
   let planCardFault: @Sendable (_ operation: String, _ fault: String, _ count: Int, _ delay: Int64) -> Bool
@@ -141,11 +171,10 @@ package struct PlaygroundControls: Sendable {
   let clockOffsetSeconds: @Sendable () -> Int64
 
   package init(
-    cards: any CardSimulator, cardOperations: [String], cardFaults: [String],
+    cardOperations: [String], cardFaults: [String],
     planCardFault: @escaping @Sendable (String, String, Int, Int64) -> Bool,
     advanceClock: @escaping @Sendable (Int64) -> Void, clockOffsetSeconds: @escaping @Sendable () -> Int64
   ) {
-    self.cards = cards
     self.cardOperations = cardOperations
     self.cardFaults = cardFaults
     self.planCardFault = planCardFault
@@ -154,7 +183,34 @@ package struct PlaygroundControls: Sendable {
   }
 }
 
+/// An attempt as JSON, for its buyer.
+enum BuyerWire {
+  static func payment(_ view: BuyerView) -> [UInt8] {
+    jsonObject { object in
+      object.member("payment_id", view.payment.id)
+      object.member("merchant_name", view.merchantName)
+      object.member("location_name", view.locationName)
+      object.member("amount", view.payment.amount)
+      object.member("currency", view.payment.currency.code)
+      object.member("method", view.payment.method.rawValue)
+      object.member("state", view.payment.state.rawValue)
+      object.member("failure_reason", view.payment.failureReason?.rawValue)
+      if view.payment.state == .open, case .showQR(let code) = view.payment.nextAction {
+        object.member("buyer_state", code.isBuyerPaying ? "PAYING" : "WAITING")
+        object.member("expires_at", view.payment.waitsUntil)
+      }
+    }
+  }
+}
+
 extension QueryReader {
+  /// The method and the outcome of a simulated scan; left out the outcome is `SUCCESS`.
+  fileprivate mutating func scan() -> (PaymentMethod?, SimulatedScan) {
+    let method = choice("method", PaymentMethod.self)
+    if method == .card { refuse("method", "must be one of KLARNA, SWISH, VIPPS: a card is tapped") }
+    return (method, choice("outcome", SimulatedScan.self) ?? .success)
+  }
+
   /// The outcome of a simulated payment; left out it is `SUCCESS`.
   fileprivate mutating func outcome() -> SimulatedOutcome {
     guard let text = single("outcome") else { return .success }

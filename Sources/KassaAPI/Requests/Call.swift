@@ -76,16 +76,26 @@ extension OperationCall {
   }
 }
 
+extension OpenCall {
+  /// Reads the body as it is. Throws 413 or 408.
+  func rawBody() async throws -> [UInt8] {
+    guard case .raw(let bytesMax) = bodyRule else { preconditionFailure("\(call.operation.id) declares no raw body") }
+    return try await RequestBodyContent.readBytes(call, bytesMax: bytesMax)
+  }
+}
+
 extension MerchantCall {
   /// What the caller's `Idempotency-Key` asks for, or `nil` without one.
   func once<Output>(
-    _ body: RequestBodyContent, render: @escaping @Sendable (Output) -> RenderedAnswer
+    _ body: RequestBodyContent, header: HTTPField.Name = .idempotencyKey,
+    render: @escaping @Sendable (Output) -> RenderedAnswer
   ) throws -> IdempotentRequest<Output>? {
-    guard let key = try call.header(.idempotencyKey) else { return nil }
+    guard let key = try call.header(header) else { return nil }
     guard (1...APILimits.idempotencyKeyBytesMax).contains(key.utf8.count), key.utf8.allSatisfy({ 0x21...0x7e ~= $0 })
     else {
       throw RequestFailure.invalidHeader(
-        "Idempotency-Key", "must have 1 to \(APILimits.idempotencyKeyBytesMax) visible ASCII characters")
+        header == .idempotencyKey ? "Idempotency-Key" : header.rawName,
+        "must have 1 to \(APILimits.idempotencyKeyBytesMax) visible ASCII characters")
     }
     return IdempotentRequest(
       operation: "\(call.request.method.rawValue) \(call.request.uri.path)", key: key, bodyHash: sha256(body.bytes),

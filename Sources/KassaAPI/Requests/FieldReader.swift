@@ -163,6 +163,36 @@ struct FieldReader {
     }
   }
 
+  mutating func boolean(_ name: String) -> Bool? {
+    guard let value = value(name) else { return nil }
+    guard case .bool(let bool) = value else {
+      refuse(name, "must be true or false")
+      return nil
+    }
+    return bool
+  }
+
+  mutating func requiredBoolean(_ name: String) -> Bool? {
+    guard has(name) else {
+      refuse(name, "is required")
+      return nil
+    }
+    return boolean(name)
+  }
+
+  /// An object from string to string; left out it is empty, and members that are `null` count as left out.
+  mutating func texts(_ name: String) -> [String: String] {
+    var texts: [String: String] = [:]
+    for member in object(name)?.members ?? [] {
+      switch member.value {
+      case .string(let text): texts[member.name] = text
+      case .null: break
+      default: refuse("\(name).\(Self.shortened(member.name))", "must be a string")
+      }
+    }
+    return texts
+  }
+
   mutating func object(_ name: String) -> JSONObject? {
     guard let value = value(name) else { return nil }
     guard case .object(let object) = value else {

@@ -17,6 +17,8 @@ package struct Operation: Sendable {
     case none
     /// JSON, up to this many bytes.
     case json(bytesMax: Int)
+    /// Anything, up to this many bytes.
+    case raw(bytesMax: Int)
   }
 
   /// The `operationId` of `openapi.yaml`.

@@ -10,6 +10,19 @@ struct RequestBodyContent {
 
   static func read(_ call: Call, bytesMax: Int) async throws -> RequestBodyContent {
     guard isJSON(call.request.headers[.contentType]) else { throw RequestFailure.unsupportedMediaType }
+    let bytes = try await readBytes(call, bytesMax: bytesMax)
+    do {
+      guard case .object(let object) = try JSONParser.parse(bytes) else {
+        throw RequestFailure.malformedJSON("the body must be a JSON object, in braces")
+      }
+      return RequestBodyContent(bytes: bytes, object: object)
+    } catch let error as JSONSyntaxError {
+      throw RequestFailure.malformedJSON(error.message)
+    }
+  }
+
+  /// The body as it is, up to `bytesMax`.
+  static func readBytes(_ call: Call, bytesMax: Int) async throws -> [UInt8] {
     if let length = call.request.headers[.contentLength].flatMap({ Int($0) }), length > bytesMax {
       throw RequestFailure.bodyTooLarge(bytesMax: bytesMax)
     }
@@ -24,14 +37,7 @@ struct RequestBodyContent {
     } catch is BodyDeadlineExceeded {
       throw RequestFailure.bodyTimedOut
     }
-    do {
-      guard case .object(let object) = try JSONParser.parse(bytes) else {
-        throw RequestFailure.malformedJSON("the body must be a JSON object, in braces")
-      }
-      return RequestBodyContent(bytes: bytes, object: object)
-    } catch let error as JSONSyntaxError {
-      throw RequestFailure.malformedJSON(error.message)
-    }
+    return bytes
   }
 
   /// `application/json`, in any case, with any parameters but a charset other than UTF-8.

@@ -14,6 +14,8 @@ enum RequestFailure: Error {
   case bodyTooLarge(bytesMax: Int)
   case bodyTimedOut
   case unsupportedMediaType
+  /// An order's identifier in the path that is none.
+  case invalidOrderID
   case tooManyRequests(perSecond: Int, retryAfterSeconds: Int64)
   /// A browser's request without a cookie that is in force, or a key that does not sign in.
   case notSignedIn

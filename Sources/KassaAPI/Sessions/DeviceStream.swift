@@ -74,6 +74,7 @@ enum DeviceStream {
     writer.object { object in
       switch event.type {
       case .devicePaired, .deviceChanged, .deviceDeleted: object.member("device_id", event.subjectID)
+      case .paymentActionChanged: object.member("session_id", event.relatedID)
       default: object.member("session_id", event.subjectID)
       }
     }
@@ -83,13 +84,15 @@ enum DeviceStream {
   private static func name(of type: EventType) -> String? {
     switch type {
     case .sessionCreated: "session.created"
-    case .sessionActivated, .paymentFailed, .paymentLate: "session.changed"
+    case .sessionActivated, .paymentFailed, .paymentLate, .paymentActionChanged: "session.changed"
     case .sessionFinalized, .sessionCancelled, .sessionExpired, .sessionFailed: "session.withdrawn"
     case .deviceChanged: "device.changed"
     case .deviceDeleted: "device.revoked"
     case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
       .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .devicePaired, .webhookCreated,
-      .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted, .webhookTest:
+      .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted, .webhookTest,
+      .paymentMethodCreated, .paymentMethodChanged, .paymentMethodDeleted, .orderCreated, .orderCancelled,
+      .captureCreated, .captureFailed, .refundCreated, .refundFailed:
       nil
     }
   }

@@ -16,7 +16,7 @@ enum POSOperations {
           object.member(
             "content",
             array: { array in
-              for view in line { array.elementObject { write(view, &$0) } }
+              for view in line { array.elementObject { write(view, call.service, &$0) } }
             })
         })
     },
@@ -24,7 +24,7 @@ enum POSOperations {
       let id: SessionID = try call.call.pathID("session_id")
       try await call.service.note(.fetched, of: id, as: call.principal)
       let view = try await call.service.session(id, as: .device(call.principal))
-      return .json(200, jsonObject { write(view, &$0) })
+      return .json(200, jsonObject { write(view, call.service, &$0) })
     },
     .device("markOwnSessionShown", .post, "/pos/v1/sessions/{session_id}/shown") { call in
       try await call.service.note(.shown, of: try call.call.pathID("session_id"), as: call.principal)
@@ -34,22 +34,22 @@ enum POSOperations {
       let id: SessionID = try call.call.pathID("session_id")
       let method = try PaymentWire.method(try await call.body().object)
       let view = try await call.service.startPayment(method, of: id, as: .device(call.principal))
-      return .json(201, PaymentWire.attempt(view))
+      return .json(201, PaymentWire.attempt(view, call.service))
     },
     .device("finalizePayment", .post, "/pos/v1/sessions/{session_id}/payments/{payment_id}/finalize") { call in
       let view = try await call.service.settlePayment(
         try call.call.pathID("payment_id"), of: try call.call.pathID("session_id"), as: .device(call.principal))
-      return .json(200, PaymentWire.attempt(view))
+      return .json(200, PaymentWire.attempt(view, call.service))
     },
     .device("cancelPayment", .post, "/pos/v1/sessions/{session_id}/payments/{payment_id}/cancel") { call in
       let view = try await call.service.cancelPayment(
         try call.call.pathID("payment_id"), of: try call.call.pathID("session_id"), as: .device(call.principal))
-      return .json(200, PaymentWire.attempt(view))
+      return .json(200, PaymentWire.attempt(view, call.service))
     },
     .device("cancelOwnSession", .post, "/pos/v1/sessions/{session_id}/cancel") { call in
       let view = try await call.service.cancelSession(
         try call.call.pathID("session_id"), as: .device(call.principal))
-      return .json(200, jsonObject { write(view, &$0) })
+      return .json(200, jsonObject { write(view, call.service, &$0) })
     },
     .device("getOwnReceipt", .get, "/pos/v1/sessions/{session_id}/receipt") { call in
       let receipt = try await call.service.receipt(
@@ -58,9 +58,10 @@ enum POSOperations {
     },
   ]
 
-  /// A session as its phone sees it: with the methods that can work.
-  private static func write(_ view: SessionView, _ object: inout JSONWriter) {
+  /// A session as its phone sees it: with the methods that can work, and what it shows.
+  private static func write(_ view: SessionView, _ service: KassaService, _ object: inout JSONWriter) {
     SessionWire.write(view, &object)
+    if let payment = view.payments.last { PaymentWire.writeNextAction(of: payment, service, &object) }
     object.member(
       "available_methods",
       array: { array in

@@ -19,7 +19,7 @@ enum ReceiptWire {
     let finalizedAt = view.history.last { $0.event.type == .sessionFinalized }?.event.at
     return jsonObject { object in
       object.member("session_id", session.id)
-      object.member("order_id", receipt.order)
+      object.member("order_id", receipt.order.order.id)
       object.member("merchant_id", session.merchantID)
       object.member("merchant_name", receipt.merchant.name)
       object.member("location_id", session.locationID)
@@ -39,6 +39,8 @@ enum ReceiptWire {
       if let payment = view.payments.first(where: { $0.id == receipt.paid }) {
         object.member("payment", object: { PaymentWire.write(payment, &$0) })
       }
+      object.member("refunded_amount", receipt.order.order.money.refunded)
+      object.member("refunds", array: { OrderWire.writeRefunds(receipt.order, &$0) })
       object.member("receipt_url", receipt.url)
     }
   }

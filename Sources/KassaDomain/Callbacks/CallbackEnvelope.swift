@@ -27,25 +27,36 @@ package struct CallbackEnvelope: Equatable, Sendable {
 
   private var dataMembers: [(name: String, json: String)] {
     let sequence = (name: "sequence", json: "\(event.sequence)")
+    let failure = (name: "failure_reason", json: event.failureReason.map(Self.quoted) ?? "null")
     switch event.type {
     case .sessionCreated, .sessionActivated, .sessionFinalized, .sessionCancelled, .sessionExpired, .sessionFailed,
       .paymentFailed, .paymentLate:
       return [
         ("session_id", "\"\(event.subjectID)\""),
         ("order_id", event.orderID.map { "\"\($0)\"" } ?? "null"),
-        ("failure_reason", event.failureReason.map(Self.quoted) ?? "null"),
+        failure,
         sequence,
       ]
+    case .orderCreated, .orderCancelled:
+      return [("order_id", "\"\(event.subjectID)\"")] + related("session_id") + [sequence]
+    case .captureCreated, .captureFailed:
+      return [("order_id", "\"\(event.subjectID)\"")] + related("capture_id") + [failure, sequence]
+    case .refundCreated, .refundFailed:
+      return [("order_id", "\"\(event.subjectID)\"")] + related("refund_id") + [failure, sequence]
     case .devicePaired, .deviceDeleted:
-      let enrollment = event.relatedID.map { [(name: "enrollment_id", json: "\"\($0)\"")] } ?? []
-      return [("device_id", "\"\(event.subjectID)\"")] + enrollment + [sequence]
+      return [("device_id", "\"\(event.subjectID)\"")] + related("enrollment_id") + [sequence]
     case .webhookTest:
       return [("webhook_id", "\"\(event.subjectID)\""), sequence]
     case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
       .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .deviceChanged,
-      .webhookCreated, .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted:
+      .webhookCreated, .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted,
+      .paymentMethodCreated, .paymentMethodChanged, .paymentMethodDeleted, .paymentActionChanged:
       return [sequence]
     }
+  }
+
+  private func related(_ name: String) -> [(name: String, json: String)] {
+    event.relatedID.map { [(name, "\"\($0)\"")] } ?? []
   }
 
   /// A JSON string (RFC 8259, section 7).

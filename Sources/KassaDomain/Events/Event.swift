@@ -21,12 +21,23 @@ package enum EventType: String, CaseIterable, Sendable {
   case sessionFailed = "session.failed"
   case paymentFailed = "payment.failed"
   case paymentLate = "payment.late"
+  /// What the phone shows of an attempt is another: a code, or that the buyer opened it.
+  case paymentActionChanged = "payment.action_changed"
+  case orderCreated = "order.created"
+  case orderCancelled = "order.cancelled"
+  case captureCreated = "capture.created"
+  case captureFailed = "capture.failed"
+  case refundCreated = "refund.created"
+  case refundFailed = "refund.failed"
   case webhookCreated = "webhook.created"
   case webhookChanged = "webhook.changed"
   case webhookSecretRotated = "webhook.secret_rotated"
   case webhookDisabled = "webhook.disabled"
   case webhookDeleted = "webhook.deleted"
   case webhookTest = "webhook.test"
+  case paymentMethodCreated = "payment_method.created"
+  case paymentMethodChanged = "payment_method.changed"
+  case paymentMethodDeleted = "payment_method.deleted"
 
   /// The type's name in callbacks and in the pull feed (contract, section 8); `nil` for what stays inside.
   package var callbackType: String? {
@@ -34,9 +45,11 @@ package enum EventType: String, CaseIterable, Sendable {
     case .devicePaired, .deviceDeleted, .sessionCreated, .sessionActivated, .sessionFinalized, .sessionCancelled,
       .sessionExpired, .sessionFailed, .paymentFailed, .paymentLate, .webhookTest:
       "ipp.\(rawValue)"
+    case .orderCreated, .orderCancelled, .captureCreated, .captureFailed, .refundCreated, .refundFailed: rawValue
     case .merchantCreated, .apiKeyCreated, .apiKeyRevoked, .locationCreated, .locationChanged, .locationDeleted,
       .enrollmentCreated, .enrollmentConsumed, .enrollmentCancelled, .enrollmentExpired, .deviceChanged,
-      .webhookCreated, .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted:
+      .webhookCreated, .webhookChanged, .webhookSecretRotated, .webhookDisabled, .webhookDeleted,
+      .paymentMethodCreated, .paymentMethodChanged, .paymentMethodDeleted, .paymentActionChanged:
       nil
     }
   }
@@ -45,10 +58,6 @@ package enum EventType: String, CaseIterable, Sendable {
 /// Stands for the kind of whatever an event is about.
 package enum EventSubject {}
 package typealias SubjectID = Identifier<EventSubject>
-
-/// Stands for the kind of an order.
-package enum Order {}
-package typealias OrderID = Identifier<Order>
 
 /// One line of the event log, which is also the audit: what changed, when, and who did it.
 ///
@@ -65,7 +74,7 @@ package struct Event: Equatable, Sendable {
   package let relatedID: SubjectID?
   /// The device whose feed shows this event, if any.
   package let deviceID: DeviceID?
-  /// The order of a finalized session.
+  /// The order of a finalized session, and of what happens to an order.
   package let orderID: OrderID?
   /// Why a payment or a session failed: a stable word.
   package let failureReason: String?

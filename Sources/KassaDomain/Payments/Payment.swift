@@ -4,6 +4,8 @@ package struct Payment: Equatable, Sendable {
   package let sessionID: SessionID
   package let merchantID: MerchantID
   package let method: PaymentMethod
+  /// Who collects.
+  package let provider: ProviderName
   package let amount: Int64
   package let currency: Currency
   package let createdAt: Timestamp
@@ -35,8 +37,9 @@ package struct Payment: Equatable, Sendable {
   }
 
   package init(
-    id: PaymentID, sessionID: SessionID, merchantID: MerchantID, method: PaymentMethod, amount: Int64,
-    currency: Currency, createdAt: Timestamp, state: State = .open, failureReason: PaymentFailureReason? = nil,
+    id: PaymentID, sessionID: SessionID, merchantID: MerchantID, method: PaymentMethod, provider: ProviderName,
+    amount: Int64, currency: Currency, createdAt: Timestamp, state: State = .open,
+    failureReason: PaymentFailureReason? = nil,
     card: CardSummary? = nil, checkAt: Timestamp?, checks: Int = 0, waitsUntil: Timestamp,
     nextAction: NextAction? = nil, references: ProviderReferences = [:]
   ) {
@@ -44,6 +47,7 @@ package struct Payment: Equatable, Sendable {
     self.sessionID = sessionID
     self.merchantID = merchantID
     self.method = method
+    self.provider = provider
     self.amount = amount
     self.currency = currency
     self.createdAt = createdAt

@@ -57,7 +57,9 @@ struct EmulatorControl: Sendable {
     case "open": action = .open
     case "approve": action = .approve
     case "refuse": action = .refuse(request.json?.text("reason"))
-    default: return Self.problem(404, "a buyer can open, approve or refuse")
+    case "fail": action = .fail
+    case "expire": action = .letExpire
+    default: return Self.problem(404, "a buyer can open, approve, refuse, fail or let it expire")
     }
     if let refusal = emulator.buyer(action, payment) { return Self.problem(409, refusal) }
     return EmulatorResponse(status: 204)

@@ -49,6 +49,10 @@ package enum BuyerAction: Equatable, Sendable {
   case approve
   /// With the provider's own word for why, if there are several.
   case refuse(String?)
+  /// Wants to pay, and the provider will not have it.
+  case fail
+  /// Does nothing, until the provider stops waiting: at once, whatever the clock says.
+  case letExpire
 }
 
 /// A payment as the control API lists it.

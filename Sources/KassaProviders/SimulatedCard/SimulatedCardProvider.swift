@@ -5,7 +5,7 @@ import Synchronization
 
 /// A card network for the playground: with a book of its own, in which it writes in transactions of its own, and with the
 /// faults of a real one on demand.
-package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
+package final class SimulatedCardProvider: CardSimulator, NotifyingProvider {
   /// What a call does beside, or instead of, answering.
   package enum Fault: String, CaseIterable, Sendable {
     /// The effect happens; the answer is lost.
@@ -44,6 +44,15 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
 
   package init(store: any Store) { self.store = store }
 
+  /// As merchants choose it: there is nothing to set.
+  package var kind: ProviderKind {
+    ProviderKind(name: .simulated, method: .card, fields: []) { _, _ in
+      true
+    } make: { _ in
+      self
+    }
+  }
+
   /// Where answers go that come a second time.
   package func whenToldAgain(_ tell: @escaping @Sendable (Charge, ProviderReport) async -> Void) {
     tellAgain.withLock { $0 = tell }
@@ -67,6 +76,10 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
       try transaction.simulatedCards.save(charge)
       return true
     }
+  }
+
+  package func tap(_ charge: Charge, _ outcome: SimulatedOutcome) async throws -> Bool {
+    try await tap(charge.paymentID, outcome)
   }
 
   /// What this network took and did not give back, over all charges.
@@ -153,10 +166,13 @@ package final class SimulatedCardProvider: PaymentProvider, CardSimulator {
     }
   }
 
-  /// The simulated card network has nothing to tell that it is not asked.
+  /// The simulated card network has nothing to tell that it is not asked: whatever comes changes nothing.
   package func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
-    .forged
+    .irrelevant
   }
+
+  /// There is nothing to set up.
+  package func subscribe(to url: String) async -> Result<[String: String], ProviderSetupFailure> { .success([:]) }
 
   package func check() async -> [ProviderFinding] {
     [ProviderFinding("Cards are simulated: no money moves, and a tap is a call of the playground's.", isSound: true)]

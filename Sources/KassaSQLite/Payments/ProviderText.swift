@@ -4,18 +4,38 @@ import KassaStore
 
 /// What providers say of attempts and movements, as JSON objects that one column holds. Nothing in them is searched for.
 enum ProviderText {
-  static func encoded(_ references: ProviderReferences) -> String {
+  static func encoded(_ references: ProviderReferences) -> String { encoded(references.values) }
+
+  static func references(_ text: String) throws -> ProviderReferences { ProviderReferences(try texts(text)) }
+
+  static func encoded(_ texts: [String: String]) -> String {
     encoded { object in
-      for (name, value) in references.values.sorted(by: { $0.key < $1.key }) { object.member(dynamicName: name, value) }
+      for (name, value) in texts.sorted(by: { $0.key < $1.key }) { object.member(dynamicName: name, value) }
     }
   }
 
-  static func references(_ text: String) throws -> ProviderReferences {
-    ProviderReferences(
-      try object(text).members.reduce(into: [:]) { values, member in
-        guard case .string(let value) = member.value else { throw damaged }
-        values[member.name] = value
-      })
+  static func texts(_ text: String) throws -> [String: String] {
+    try object(text).members.reduce(into: [:]) { texts, member in
+      guard case .string(let value) = member.value else { throw damaged }
+      texts[member.name] = value
+    }
+  }
+
+  /// Bytes as hexadecimal digits.
+  static func encoded(_ bytes: [String: [UInt8]]) -> String {
+    encoded(bytes.mapValues { $0.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined() })
+  }
+
+  static func bytes(_ text: String) throws -> [String: [UInt8]] {
+    try texts(text).mapValues { digits in
+      let digits = Array(digits.utf8)
+      return try stride(from: 0, to: digits.count, by: 2).map { index in
+        guard index + 1 < digits.count,
+          let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16)
+        else { throw damaged }
+        return byte
+      }
+    }
   }
 
   static func encoded(_ action: NextAction) -> String {

@@ -5,17 +5,18 @@ struct SQLitePayments: PaymentTable {
   let connection: SQLiteConnection
   private static let columns = """
     id, session_id, merchant_id, method, amount, currency, created_at, state, failure_reason, card_brand,
-    card_last_four, check_at, checks, waits_until, next_action, provider_references
+    card_last_four, check_at, checks, waits_until, next_action, provider_references, provider
     """
 
   func insert(_ payment: Payment) throws {
     try connection.run(
-      "INSERT INTO payments (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO payments (\(Self.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       .id(payment.id), .id(payment.sessionID), .id(payment.merchantID), .text(payment.method.rawValue),
       .integer(payment.amount), .text(payment.currency.code), .time(payment.createdAt), .text(payment.state.rawValue),
       .text(payment.failureReason?.rawValue), .text(payment.card?.brand), .text(payment.card?.lastFour),
       .time(payment.checkAt), .integer(Int64(payment.checks)), .time(payment.waitsUntil),
-      .text(payment.nextAction.map(ProviderText.encoded)), .text(ProviderText.encoded(payment.references)))
+      .text(payment.nextAction.map(ProviderText.encoded)), .text(ProviderText.encoded(payment.references)),
+      .text(payment.provider.rawValue))
   }
 
   func find(_ id: PaymentID, of merchant: MerchantID) throws -> Payment? {
@@ -28,6 +29,13 @@ struct SQLitePayments: PaymentTable {
     try connection.all(
       "SELECT \(Self.columns) FROM payments WHERE merchant_id = ? AND session_id = ? ORDER BY created_at, id",
       .id(merchant), .id(session), read: Self.payment)
+  }
+
+  func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool {
+    try connection.first(
+      "SELECT 1 FROM payments WHERE merchant_id = ? AND method = ? AND check_at IS NOT NULL LIMIT 1",
+      .id(merchant), .text(method.rawValue)
+    ) { _ in true } ?? false
   }
 
   func due(at now: Timestamp, limit: Int) throws -> [Payment] {
@@ -57,12 +65,12 @@ struct SQLitePayments: PaymentTable {
 
   private static func payment(_ row: SQLRow) throws -> Payment {
     guard let method = PaymentMethod(rawValue: row.text(3)), let currency = Currency(code: row.text(5)),
-      let state = Payment.State(rawValue: row.text(7))
+      let state = Payment.State(rawValue: row.text(7)), let provider = ProviderName(rawValue: row.text(16))
     else { throw StoreError.unusable(OperatorDetail("a payment's row cannot be read")) }
     let card = row.optionalText(9).map { CardSummary(brand: $0, lastFour: row.text(10)) }
     return Payment(
-      id: try row.id(0), sessionID: try row.id(1), merchantID: try row.id(2), method: method, amount: row.integer(4),
-      currency: currency, createdAt: row.time(6), state: state,
+      id: try row.id(0), sessionID: try row.id(1), merchantID: try row.id(2), method: method, provider: provider,
+      amount: row.integer(4), currency: currency, createdAt: row.time(6), state: state,
       failureReason: row.optionalText(8).flatMap(PaymentFailureReason.init), card: card,
       checkAt: row.optionalTime(11), checks: Int(row.integer(12)), waitsUntil: row.time(13),
       nextAction: try row.optionalText(14).map(ProviderText.nextAction),

@@ -10,7 +10,7 @@ package enum RetryAfter {
   }
 
   /// Seconds since the epoch of an IMF-fixdate, like `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
-  private static func date(_ text: String) -> Int64? {
+  package static func date(_ text: String) -> Int64? {
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     let parts = text.split(separator: " ")
     guard parts.count == 6, parts[5] == "GMT", let day = Int64(parts[1]), (1...31).contains(day),

@@ -40,8 +40,9 @@ extension KassaService {
     let merchant = Merchant(id: MerchantID(using: &generator), name: name, createdAt: now)
     let locationID = LocationID(using: &generator)
     let key = makeAPIKey(name: "first key", merchant: merchant.id, at: now)
+    let methods = try newBuiltInMethods()
     try await store.write { transaction in
-      try insert(merchant, key, locationID: locationID, in: transaction, at: now)
+      try insert(merchant, key, locationID: locationID, methods, in: transaction, at: now)
     }
     return (merchant, key)
   }
@@ -56,7 +57,7 @@ extension KassaService {
     let created = makeAPIKey(name: name, merchant: merchant, at: now)
     try await store.write { transaction in
       guard try transaction.merchants.find(merchant) != nil else { throw ServiceFailure.notFound }
-      try insert(created, in: transaction, origin: Self.console, at: now)
+      try insert(created, in: transaction, origin: .console, at: now)
     }
     return created
   }
@@ -69,10 +70,11 @@ extension KassaService {
   }
 
   package func revokeAPIKeyAtConsole(_ id: APIKeyID, of merchant: MerchantID) async throws {
-    try await revokeAPIKey(id, of: merchant, origin: Self.console)
+    try await revokeAPIKey(id, of: merchant, origin: .console)
   }
 
-  /// The playground's merchant and its key: made the first time, and the same ever after.
+  /// The playground's merchant and its key: made the first time, and the same ever after. Every merchant gets the built-in
+  /// methods that it lacks, and their settings of now.
   package func preparePlayground() async throws -> (merchant: MerchantID, apiKey: String) {
     let now = self.now
     var generator = SystemRandomNumberGenerator()
@@ -80,7 +82,8 @@ extension KassaService {
     let locationID = LocationID(using: &generator)
     let key = makeAPIKey(name: "playground", merchant: merchant.id, at: now)
     let secrets = self.secrets
-    return try await store.write { transaction in
+    let methods = try newBuiltInMethods()
+    let prepared: (merchant: MerchantID, apiKey: String) = try await store.write { transaction in
       let table = transaction.installation
       if let storedMerchant = try table.value(.playgroundMerchant), let id = MerchantID(bytes: storedMerchant),
         let sealedKey = try table.value(.playgroundAPIKey)
@@ -88,18 +91,20 @@ extension KassaService {
         let text = try secrets.opened(sealedKey, .playgroundAPIKey, owner: id.bytes)
         return (id, String(decoding: text, as: UTF8.self))
       }
-      try insert(merchant, key, locationID: locationID, in: transaction, at: now)
+      try insert(merchant, key, locationID: locationID, methods, in: transaction, at: now)
       try table.set(.playgroundMerchant, to: merchant.id.bytes)
       try table.set(
         .playgroundAPIKey,
         to: try secrets.sealed(Array(key.text.utf8), .playgroundAPIKey, owner: merchant.id.bytes))
       return (merchant.id, key.text)
     }
+    for merchant in try await merchants() { try await prepareBuiltInMethods(of: merchant.id) }
+    return prepared
   }
 
   private func insert(
-    _ merchant: Merchant, _ key: CreatedAPIKey, locationID: LocationID, in transaction: any WriteTransaction,
-    at now: Timestamp
+    _ merchant: Merchant, _ key: CreatedAPIKey, locationID: LocationID, _ methods: [NewBuiltInMethod],
+    in transaction: any WriteTransaction, at now: Timestamp
   ) throws {
     let location = Location(
       id: locationID, merchantID: merchant.id, details: Location.Details(name: Merchant.firstLocationName),
@@ -107,13 +112,13 @@ extension KassaService {
     try transaction.merchants.insert(merchant)
     try transaction.locations.insert(location)
     try record(
-      Self.console.event(.merchantCreated, of: merchant.id, merchant: merchant.id, sequence: 1, at: now),
+      ChangeOrigin.console.event(.merchantCreated, of: merchant.id, merchant: merchant.id, sequence: 1, at: now),
       in: transaction)
     try record(
-      Self.console.event(.locationCreated, of: locationID, merchant: merchant.id, sequence: 1, at: now), in: transaction
+      ChangeOrigin.console.event(.locationCreated, of: locationID, merchant: merchant.id, sequence: 1, at: now),
+      in: transaction
     )
-    try insert(key, in: transaction, origin: Self.console, at: now)
+    try insert(key, in: transaction, origin: .console, at: now)
+    try prepareBuiltInMethods(of: merchant.id, methods, in: transaction, at: now)
   }
-
-  private static var console: ChangeOrigin { ChangeOrigin(actor: .operatorAtConsole, requestID: nil) }
 }

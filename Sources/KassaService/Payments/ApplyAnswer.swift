@@ -14,6 +14,7 @@ extension KassaService {
     let now = self.now
     var generator = SystemRandomNumberGenerator()
     let order = OrderID(using: &generator)
+    let capture = OrderMovementID(using: &generator)
     let applied = try await writeSession { transaction in
       guard var payment = try transaction.payments.find(id, of: merchant),
         var session = try transaction.sessions.find(payment.sessionID, of: merchant)
@@ -24,25 +25,41 @@ extension KassaService {
       try save(heard.change, of: session, expecting: version, origin: .system, at: now, in: transaction)
       if let look = heard.nextLook { payment.checkAt = payment.time(of: look, report.askAgainSeconds, after: now) }
       if payment != before { try transaction.payments.save(payment) }
+      var asked: OrderMovement?
+      if case .finalized(id, order) = session.state {
+        asked = try createOrder(order, paidBy: payment, of: session, capture: capture, at: now, in: transaction)
+      }
+      try recordNextAction(of: payment, before: before, session, at: now, in: transaction)
       let hasNewOutcome = payment.state != before.state && payment.state != .open
-      return AppliedAnswer(session: session, payment: payment, hasNewOutcome: hasNewOutcome)
+      return AppliedAnswer(session: session, payment: payment, capture: asked, hasNewOutcome: hasNewOutcome)
     }
-    if applied.hasNewOutcome { paymentChanged(applied.payment) }
+    if applied.hasNewOutcome { hooks.paymentChanged(applied.payment) }
+    if let capture = applied.capture { await carryOutWithin(Limits.captureWaitMilliseconds, capture) }
     let view = CollectionView(session: applied.session, payment: applied.payment)
     guard view.payment.state == .reversing else { return view }
     return try await reverse(view)
   }
 
+  /// Has money captured that was paid, and waits no longer than is pleasant for whoever waits for the answer; what takes
+  /// longer goes on, and what fails is found by the reconciler.
+  private func carryOutWithin(_ milliseconds: Int64, _ movement: OrderMovement) async {
+    await bounded(milliseconds: milliseconds) { _ in
+    } _: {
+      _ = try? await carryOut(movement)
+    }
+  }
+
   /// Gives back money that came after the session's end, and tells of it once it is certain.
   func reverse(_ view: CollectionView) async throws -> CollectionView {
     let payment = view.payment
-    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else { return view }
+    guard let provider = try await provider(of: payment) else { return view }
     let charge = try await charge(of: payment)
     let report = await bounded {
       MovementReport(.unknown("no answer within \($0) seconds"))
     } _: {
       await provider.reverse(charge)
     }
+    if case .refused(let words) = report.answer { hooks.reversalRefused(payment, words) }
     let now = self.now
     return try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),
@@ -50,6 +67,9 @@ extension KassaService {
       else { return view }
       let version = session.version
       payment.keep(nil, report.references)
+      if case .refused = report.answer, payment.state == .reversing {
+        payment.checkAt = now.adding(seconds: Limits.reversalRefusedSeconds)
+      }
       guard report.answer == .done, let event = payment.noteReversed(in: &session) else {
         try transaction.payments.save(payment)
         return CollectionView(session: session, payment: payment)
@@ -63,10 +83,28 @@ extension KassaService {
   }
 }
 
+extension KassaService {
+  /// The phone hears of a code that is shown from now on, and of a buyer who opened it: an event of the attempt's own, so
+  /// that the session's keep their numbers.
+  private func recordNextAction(
+    of payment: Payment, before: Payment, _ session: Session, at now: Timestamp, in transaction: any WriteTransaction
+  ) throws {
+    guard case .showQR = payment.nextAction, payment.nextAction != before.nextAction else { return }
+    let subject = payment.id.of(EventSubject.self)
+    let sequence = Int64(try transaction.events.history(of: subject, merchant: payment.merchantID).count) + 1
+    try record(
+      ChangeOrigin.system.event(
+        .paymentActionChanged, of: payment.id, merchant: payment.merchantID, sequence: sequence, at: now,
+        related: payment.sessionID, device: session.deviceID), in: transaction)
+  }
+}
+
 /// What one commit made of an answer.
 private struct AppliedAnswer: Sendable, SessionHolder {
   let session: Session
   let payment: Payment
+  /// Asked for in the same commit, and not of anybody yet.
+  let capture: OrderMovement?
   let hasNewOutcome: Bool
 }
 

@@ -7,7 +7,7 @@ extension KassaService {
   func ask(
     _ payment: Payment, _ call: @escaping @Sendable (any PaymentProvider, Charge) async -> ProviderReport
   ) async throws -> CollectionView {
-    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else {
+    guard let provider = try await provider(of: payment) else {
       let report = ProviderReport(.unknown("the provider is not configured"))
       return try await apply(report, to: payment.id, of: payment.merchantID)
     }
@@ -29,9 +29,11 @@ extension KassaService {
   }
 
   /// What `call` answers, or what `otherwise` makes of the seconds waited once they are more than
-  /// `settings.providerAnswerSeconds`: a provider that hangs holds up nobody for longer. `late` gets what comes after all.
+  /// `settings.providerAnswerSeconds`, or than `milliseconds`: a provider that hangs holds up nobody for longer. `late`
+  /// gets what comes after all.
   func bounded<Answer: Sendable>(
-    otherwise: (_ seconds: Int64) -> Answer, late: @escaping @Sendable (Answer) async -> Void = { _ in },
+    milliseconds: Int64? = nil, otherwise: (_ seconds: Int64) -> Answer,
+    late: @escaping @Sendable (Answer) async -> Void = { _ in },
     _ call: @escaping @Sendable () async -> Answer
   ) async -> Answer {
     let first = FirstAnswer<Answer>()
@@ -45,7 +47,7 @@ extension KassaService {
         if !first.give(answer) { await late(answer) }
       }
       timer = Task {
-        guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
+        guard (try? await Task.sleep(for: .milliseconds(milliseconds ?? seconds * 1000))) != nil else { return }
         _ = first.give(silence)
       }
     }

@@ -7,12 +7,16 @@ extension KassaService {
   package func startPayment(
     _ method: PaymentMethod, of id: SessionID, as actor: CollectingActor
   ) async throws -> CollectionView {
-    let session = try await store.read { transaction in
+    let (session, offer) = try await store.read { transaction in
       let session = try visibleSession(id, to: actor, in: transaction)
-      let methods = try providers.methods(for: session, in: transaction)
-      guard methods.contains(method) || !session.state.name.isOpen else { throw ServiceFailure.methodUnavailable }
-      return session
+      return (session, try offers(for: session, in: transaction).first { $0.method == method })
     }
+    switch session.state.name {
+    case .created, .active: break
+    case .finalized: throw ServiceFailure.sessionFinalized
+    case .cancelled, .expired, .failed: throw ServiceFailure.sessionOver
+    }
+    guard let offer else { throw ServiceFailure.methodUnavailable }
     let now = self.now
     let waitsUntil = min(now.adding(seconds: Limits.waitingSeconds(for: method)), session.expiresAt)
     var generator = SystemRandomNumberGenerator()
@@ -23,7 +27,7 @@ extension KassaService {
       guard now < session.expiresAt || !isWaiting else { throw ServiceFailure.sessionOver }
       let payment = Payment(
         id: paymentID, sessionID: id, merchantID: session.merchantID, method: method,
-        amount: session.cart.orderAmount, currency: session.cart.currency, createdAt: now,
+        provider: offer.provider, amount: session.cart.orderAmount, currency: session.cart.currency, createdAt: now,
         checkAt: now.adding(seconds: Limits.providerCrashSeconds), waitsUntil: waitsUntil)
       do {
         _ = try apply(

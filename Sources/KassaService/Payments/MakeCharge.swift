@@ -22,6 +22,11 @@ extension KassaService {
     }
   }
 
+  /// Who collects an attempt; `nil` when its merchant has no settings for that provider any more.
+  func provider(of payment: Payment) async throws -> (any PaymentProvider)? {
+    try await providers.provider(payment.provider, for: payment.method, of: payment.merchantID)
+  }
+
   /// Where a provider tells of what happened to a merchant's attempts by this method.
   package func notificationURL(for method: PaymentMethod, of merchant: MerchantID) -> String {
     "\(settings.publicURL())/providers/v1/\(method.rawValue.lowercased())/\(merchant)"
@@ -30,11 +35,4 @@ extension KassaService {
   private func notificationSecret(of payment: PaymentID) -> String {
     hexadecimal(secrets.lookUpHash(payment.description, .providerNotification))
   }
-}
-
-/// Two lower-case digits a byte.
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-  let digits = Array("0123456789abcdef".utf8)
-  return String(
-    decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

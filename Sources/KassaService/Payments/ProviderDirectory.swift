@@ -3,25 +3,53 @@ import KassaStore
 
 /// Knows which provider collects a merchant's money by each method.
 package protocol ProviderDirectory: Sendable {
-  /// The adapter for a method of a merchant, with the merchant's settings; `nil` where there are none. One that was
-  /// switched off is found too: attempts and orders of before are still its own.
-  func provider(for method: PaymentMethod, of merchant: MerchantID) async throws -> (any PaymentProvider)?
+  /// The adapter with the settings that the merchant has for this provider; `nil` where there are none. One that was
+  /// switched off, or that another took the method over from, is found too: attempts and orders of before are its own.
+  func provider(
+    _ name: ProviderName, for method: PaymentMethod, of merchant: MerchantID
+  ) async throws -> (any PaymentProvider)?
 
-  /// The methods of the session's merchant that are switched on and can collect its amount, as one snapshot has it.
-  func methods(for session: Session, in transaction: any ReadTransaction) throws -> [PaymentMethod]
+  /// The methods that the merchant has switched on, as one snapshot has it.
+  func offers(of merchant: MerchantID, in transaction: any ReadTransaction) throws -> [MethodOffer]
 }
 
-/// The same providers for every merchant, always on.
+/// A method that is switched on.
+package struct MethodOffer: Sendable {
+  package let method: PaymentMethod
+  package let provider: ProviderName
+  package let accepts: @Sendable (Purchase) -> Bool
+
+  package init(method: PaymentMethod, provider: ProviderName, accepts: @escaping @Sendable (Purchase) -> Bool) {
+    self.method = method
+    self.provider = provider
+    self.accepts = accepts
+  }
+}
+
+/// The same providers for every merchant, always on: for tests of what is above them.
 package struct FixedProviders: ProviderDirectory {
   private let providers: [PaymentMethod: any PaymentProvider]
 
   package init(_ providers: [PaymentMethod: any PaymentProvider] = [:]) { self.providers = providers }
 
-  package func provider(for method: PaymentMethod, of merchant: MerchantID) async throws -> (any PaymentProvider)? {
+  package func provider(
+    _ name: ProviderName, for method: PaymentMethod, of merchant: MerchantID
+  ) async throws -> (any PaymentProvider)? {
     providers[method]
   }
 
-  package func methods(for session: Session, in transaction: any ReadTransaction) throws -> [PaymentMethod] {
-    PaymentMethod.allCases.filter { providers[$0] != nil }
+  package func offers(of merchant: MerchantID, in transaction: any ReadTransaction) throws -> [MethodOffer] {
+    PaymentMethod.allCases.filter { providers[$0] != nil }.map { method in
+      MethodOffer(method: method, provider: Self.name(for: method)) { _ in true }
+    }
+  }
+
+  private static func name(for method: PaymentMethod) -> ProviderName {
+    switch method {
+    case .card: .simulated
+    case .klarna: .klarna
+    case .swish: .swish
+    case .vipps: .vipps
+    }
   }
 }

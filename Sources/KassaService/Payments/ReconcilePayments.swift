@@ -45,7 +45,7 @@ extension KassaService {
   /// Asks by ending it once more, not by looking only: a start that was still on its way when the provider denied finds
   /// the charge ended, instead of a reader that waits for a card nobody asked for.
   private func verify(_ payment: Payment) async throws {
-    guard let provider = try await providers.provider(for: payment.method, of: payment.merchantID) else { return }
+    guard let provider = try await provider(of: payment) else { return }
     let charge = try await charge(of: payment)
     let report = await bounded {
       ProviderReport(.unknown("no answer within \($0) seconds"))

@@ -1,28 +1,28 @@
 import KassaDomain
 import KassaStore
 
-/// What the playground lets a backend do in a customer's place.
-package protocol CardSimulator: Sendable {
+/// A provider whose cards can be tapped by a call, in the customer's place.
+package protocol CardSimulator: PaymentProvider {
   /// A card is held to the reader. Returns `false` when the reader does not wait for one.
-  func tap(_ payment: PaymentID, _ outcome: SimulatedOutcome) async throws -> Bool
+  func tap(_ charge: Charge, _ outcome: SimulatedOutcome) async throws -> Bool
 }
 
 extension KassaService {
   /// A customer taps a card on the session's device (contract, section 9): chooses the card if no method was chosen,
-  /// taps, and settles. Throws `sessionOver` or `sessionFinalized` for a session that is over.
+  /// taps, and settles. Throws `sessionOver` or `sessionFinalized` for a session that is over, `paymentInProgress` when
+  /// no reader waits for a card, and `methodUnavailable` when cards cannot be simulated.
   package func simulateTap(
-    _ id: SessionID, _ outcome: SimulatedOutcome, by simulator: any CardSimulator, as actor: CollectingActor
+    _ id: SessionID, _ outcome: SimulatedOutcome, as actor: CollectingActor
   ) async throws -> CollectionView {
-    let session = try await session(id, as: actor).session
-    let payment: PaymentID
-    switch session.state {
-    case .created, .active(nil): payment = try await startPayment(.card, of: id, as: actor).payment.id
-    case .active(.some(let attempt)): payment = attempt.payment
-    case .finalized: throw ServiceFailure.sessionFinalized
-    case .cancelled, .expired, .failed: throw ServiceFailure.sessionOver
+    let payment = try await simulatedAttempt(.card, of: id, as: actor)
+    guard payment.method == .card else { throw ServiceFailure.paymentInProgress }
+    guard let simulator = try await provider(of: payment) as? any CardSimulator else {
+      throw ServiceFailure.methodUnavailable
     }
-    guard try await simulator.tap(payment, outcome) else { throw ServiceFailure.paymentInProgress }
-    return try await settlePayment(payment, of: id, as: actor)
+    guard try await simulator.tap(try await charge(of: payment), outcome) else {
+      throw ServiceFailure.paymentInProgress
+    }
+    return try await settlePayment(payment.id, of: id, as: actor)
   }
 
   /// Applies an answer that a provider tells a second time.

@@ -36,6 +36,8 @@ package struct ServerSecrets: Sendable {
     case callbackDelivery
     case receipt
     case providerNotification
+    case providerSetting
+    case codeImage
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.

@@ -5,7 +5,7 @@ import KassaStore
 package struct ReceiptView: Sendable {
   package let view: SessionView
   package let paid: PaymentID
-  package let order: OrderID
+  package let order: OrderView
   package let merchant: Merchant
   /// Where the device stood, if it still is a location.
   package let location: Location?
@@ -39,11 +39,13 @@ extension KassaService {
     let session = view.session
     guard case .finalized(let paid, let order) = session.state else { throw ServiceFailure.notFound }
     return try await store.read { transaction in
-      guard let merchant = try transaction.merchants.find(session.merchantID) else { throw ServiceFailure.notFound }
+      guard let merchant = try transaction.merchants.find(session.merchantID),
+        let order = try transaction.orders.find(order, of: merchant.id)
+      else { throw ServiceFailure.notFound }
       let location = try session.locationID.flatMap { try transaction.locations.find($0, of: merchant.id) }
       let token = merchant.id.bytes + session.id.bytes + receiptProof(of: session.id, merchant: merchant.id)
       return ReceiptView(
-        view: view, paid: paid, order: order, merchant: merchant, location: location,
+        view: view, paid: paid, order: try self.view(of: order, in: transaction), merchant: merchant, location: location,
         url: "\(settings.publicURL())/receipt/\(base64URL(token))")
     }
   }

@@ -31,7 +31,15 @@ extension KassaService {
   }
 
   private func methods(for session: Session, in transaction: any ReadTransaction) throws -> [PaymentMethod] {
-    session.state.name.isOpen ? try providers.methods(for: session, in: transaction) : []
+    session.state.name.isOpen ? try offers(for: session, in: transaction).map(\.method) : []
+  }
+
+  /// What is switched on and can collect this session.
+  func offers(for session: Session, in transaction: any ReadTransaction) throws -> [MethodOffer] {
+    let location = try session.locationID.flatMap { try transaction.locations.find($0, of: session.merchantID) }
+    let purchase = Purchase(
+      amount: session.cart.orderAmount, currency: session.cart.currency, country: location?.details.country)
+    return try providers.offers(of: session.merchantID, in: transaction).filter { $0.accepts(purchase) }
   }
 
   /// Without history.

@@ -27,6 +27,7 @@ package enum CollectingActor: Sendable {
 
 extension ChangeOrigin {
   static var system: ChangeOrigin { ChangeOrigin(actor: .system, requestID: nil) }
+  static var console: ChangeOrigin { ChangeOrigin(actor: .operatorAtConsole, requestID: nil) }
 }
 
 extension KassaService {
@@ -119,6 +120,11 @@ extension ServiceFailure {
     case .sessionOver: self = .sessionOver
     case .paymentInProgress: self = .paymentInProgress
     case .noPaymentUnderWay: self = .noPaymentUnderWay
+    case .moreThanCapturable(let left): self = .notAllowed("at most \(left) minor units are left to capture")
+    case .moreThanRefundable(let left): self = .notAllowed("at most \(left) minor units are left to refund")
+    case .orderCancelled: self = .notAllowed("the order is cancelled, or being cancelled")
+    case .orderCaptured: self = .notAllowed("money of the order was captured, or is being captured: refund it instead")
+    case .nothingAskedFor: self = .changedMeanwhile
     }
   }
 }

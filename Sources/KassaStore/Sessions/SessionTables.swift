@@ -49,6 +49,8 @@ package protocol PaymentReads {
   func find(_ id: PaymentID, of merchant: MerchantID) throws -> Payment?
   /// The session's attempts, oldest first.
   func all(of session: SessionID, merchant: MerchantID) throws -> [Payment]
+  /// Whether an attempt by this method wants looking after, now or later.
+  func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool
   /// Attempts that want looking after at `now`, longest waiting first.
   func due(at now: Timestamp, limit: Int) throws -> [Payment]
 }

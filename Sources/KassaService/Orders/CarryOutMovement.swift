@@ -1,0 +1,113 @@
+import KassaDomain
+import KassaStore
+
+extension KassaService {
+  /// Asks the provider that took the money to move it, and applies what it reports. Harmless done again: the movement's
+  /// identifier is the provider's idempotency key. Returns the movement as it stands then.
+  func carryOut(_ movement: OrderMovement) async throws -> OrderMovement {
+    let merchant = movement.merchantID
+    let payment = try await store.read { transaction in
+      try transaction.orders.find(movement.orderID, of: merchant).flatMap {
+        try transaction.payments.find($0.paymentID, of: merchant)
+      }
+    }
+    guard let payment else { throw ServiceFailure.notFound }
+    guard let provider = try await provider(of: payment) else {
+      return try await apply(MovementReport(.unknown("the provider is not configured")), to: movement)
+    }
+    let charge = try await charge(of: payment)
+    let wanted = MoneyMovement(
+      charge: charge, id: movement.id.of(EventSubject.self), amount: movement.amount, reference: movement.reference,
+      references: movement.references)
+    let report = await bounded {
+      MovementReport(.unknown("no answer within \($0) seconds"))
+    } late: { report in
+      // A failing store loses nothing: the reconciler asks again.
+      _ = try? await apply(report, to: movement)
+    } _: {
+      switch movement.kind {
+      case .capture: await provider.capture(wanted)
+      case .refund: await provider.refund(wanted)
+      case .release: await provider.release(charge)
+      }
+    }
+    return try await apply(report, to: movement)
+  }
+
+  /// Applies a provider's report to a movement and to its order: the one place where answers move an order's money.
+  /// Applying one twice changes nothing the second time.
+  private func apply(_ report: MovementReport, to movement: OrderMovement) async throws -> OrderMovement {
+    let now = self.now
+    let merchant = movement.merchantID
+    let (applied, isSettled) = try await translatingRefusals {
+      try await store.write { transaction in
+        guard var stored = try transaction.orders.movement(movement.id, of: merchant),
+          var order = try transaction.orders.find(stored.orderID, of: merchant)
+        else { throw ServiceFailure.notFound }
+        stored.keep(report.references)
+        let outcome: OrderMovement.State
+        switch report.answer {
+        case .done: outcome = .done(at: now)
+        case .refused(let words): outcome = .refused(words, at: now)
+        case .pending, .unknown: outcome = .requested
+        }
+        guard let command = stored.settle(outcome) else {
+          if stored.state == .requested {
+            stored.checkAt = now.adding(seconds: Limits.outcomeCheckPauseSeconds(after: stored.checks))
+          }
+          try transaction.orders.save(stored)
+          return (stored, false)
+        }
+        let version = order.version
+        let event = try order.apply(command)
+        guard try transaction.orders.save(order, expecting: version) else { throw ServiceFailure.changedMeanwhile }
+        try transaction.orders.save(stored)
+        if let event {
+          let related =
+            stored.kind == .release ? order.sessionID.of(EventSubject.self) : stored.id.of(EventSubject.self)
+          try record(
+            event, of: order, related: related, reason: stored.state.name == .refused ? Self.refusedReason : nil,
+            origin: .system, at: now, in: transaction)
+        }
+        return (stored, true)
+      }
+    }
+    if isSettled { hooks.movementSettled(applied) }
+    return applied
+  }
+
+  /// What callbacks say of a movement that the provider refused.
+  private static var refusedReason: String { "PROVIDER_REFUSED" }
+
+  /// Movements of the order that this attempt paid for, as far as they are not settled.
+  func openMovements(paidBy payment: Payment) async throws -> [OrderMovement] {
+    try await store.read { transaction in
+      guard
+        case .finalized(payment.id, let order) =
+          try transaction.sessions.find(payment.sessionID, of: payment.merchantID)?.state
+      else { return [] }
+      return try transaction.orders.movements(of: order, merchant: payment.merchantID)
+        .filter { $0.state == .requested }
+    }
+  }
+
+  /// Asks again for movements that a crash or a silent provider left open, as far as their time has come. Returns how
+  /// many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
+  package func reconcileOrders() async throws -> Int {
+    let now = self.now
+    let due = try await store.read { try $0.orders.dueMovements(at: now, limit: Limits.sweepRowsMax) }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (index, movement) in due.enumerated() {
+        if index >= Limits.outcomeChecksAtOnceMax { try await group.next() }
+        group.addTask {
+          let pause = Limits.outcomeCheckPauseSeconds(after: movement.checks + 1)
+          let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+          guard try await store.write({ try $0.orders.takeCheck(movement, next: next) }) else { return }
+          _ = try await carryOut(movement)
+        }
+      }
+      try await group.waitForAll()
+    }
+    return due.count
+  }
+}

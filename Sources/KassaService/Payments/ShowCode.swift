@@ -1,0 +1,52 @@
+import KassaDomain
+import KassaStore
+
+extension KassaService {
+  /// The name under which an attempt's code is served as a picture: an `<img>` cannot send a credential, so the name is
+  /// one. Always the same for an attempt.
+  package func codeName(of payment: Payment) -> String {
+    let names = [payment.merchantID.description, payment.id.description]
+    let token = secrets.lookUpHash(names, .codeImage).prefix(Self.tokenBytes)
+    return hexadecimal(payment.merchantID.bytes + payment.id.bytes + token)
+  }
+
+  /// The code that the attempt of this name shows now. Throws `notFound` for every name that is none, and when nothing
+  /// is shown.
+  package func code(named name: String) async throws -> NextAction.QRCode {
+    guard let bytes = bytes(hexadecimal: name), bytes.count == 32 + Self.tokenBytes,
+      let merchant = MerchantID(bytes: Array(bytes[0..<16])), let id = PaymentID(bytes: Array(bytes[16..<32])),
+      let payment = try await store.read({ try $0.payments.find(id, of: merchant) }),
+      sameBytesInConstantTime(Array(codeName(of: payment).utf8), Array(name.utf8)), payment.state == .open,
+      case .showQR(let code) = payment.nextAction
+    else { throw ServiceFailure.notFound }
+    return code
+  }
+
+  /// 128 bits: not to be guessed.
+  private static var tokenBytes: Int { 16 }
+}
+
+/// Two lower-case digits a byte.
+func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+  let digits = Array("0123456789abcdef".utf8)
+  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}
+
+/// `nil` for anything else than pairs of digits.
+private func bytes(hexadecimal text: String) -> [UInt8]? {
+  let digits = Array(text.utf8)
+  guard digits.count % 2 == 0 else { return nil }
+  var bytes: [UInt8] = []
+  for index in stride(from: 0, to: digits.count, by: 2) {
+    guard let high = Character(UnicodeScalar(digits[index])).hexDigitValue,
+      let low = Character(UnicodeScalar(digits[index + 1])).hexDigitValue
+    else { return nil }
+    bytes.append(UInt8(high << 4 | low))
+  }
+  return bytes
+}
+
+/// Takes as long whichever byte differs.
+private func sameBytesInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+  left.count == right.count && zip(left, right).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+}
