@@ -45,7 +45,8 @@ extension KassaService {
       let location = try session.locationID.flatMap { try transaction.locations.find($0, of: merchant.id) }
       let token = merchant.id.bytes + session.id.bytes + receiptProof(of: session.id, merchant: merchant.id)
       return ReceiptView(
-        view: view, paid: paid, order: try self.view(of: order, in: transaction), merchant: merchant, location: location,
+        view: view, paid: paid, order: try self.view(of: order, in: transaction), merchant: merchant,
+        location: location,
         url: "\(settings.publicURL())/receipt/\(base64URL(token))")
     }
   }
