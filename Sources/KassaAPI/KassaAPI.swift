@@ -142,7 +142,8 @@ extension KassaAPI: HTTPResponder {
       problem = failed
       answer =
         request.uri.path.hasPrefix("/ordermanagement/")
-        ? failed.orderManagementAnswer(requestID: requestID) : failed.answer(requestID: requestID, at: service.now)
+        ? failed.orderManagementAnswer(requestID: requestID)
+        : failed.answer(requestID: requestID, at: service.now)
     }
     hooks.requestFinished(
       RequestRecord(

@@ -135,7 +135,8 @@ import Testing
       try await browser.click("Move", "dialog button")
       try await browser.wait(
         "the move",
-        "return !document.querySelector('dialog') && document.querySelector('.facts').innerText.includes('Market stall')")
+        "return !document.querySelector('dialog') && document.querySelector('.facts').innerText.includes('Market stall')"
+      )
       let changed = try await server.get("/ipp/v1/devices/\(device.id)").json
       #expect(changed["name"] == "Kassa vid entrén" && changed["metadata"]?["simulated"] == "true")
       try await browser.click("Remove the device", "button")

@@ -207,8 +207,12 @@ function itemRow(item, currency, index) {
 const shortReasons = new Set(["TIMED_OUT", "NOT_STARTED", "CANCELLED", "CANCELLED_BY_BUYER"]);
 const otherCard = new Set(["LOST_CARD", "STOLEN_CARD", "EXPIRED_CARD", "INCORRECT_NUMBER", "CARD_VELOCITY_EXCEEDED", "INSUFFICIENT_FUNDS"]);
 
+/** What is said otherwise where no card was there. */
+const reasonsWithoutCard = { CANCELLED: "CANCELLED_BY_BUYER", DECLINED_GENERIC: "DECLINED", INSUFFICIENT_FUNDS: "noFunds" };
+
 const reason = (payment) => {
-  const key = `reason.${payment.failure_reason}`;
+  const word = (payment.method !== "CARD" && reasonsWithoutCard[payment.failure_reason]) || payment.failure_reason;
+  const key = `reason.${word}`;
   return say(say.knows(key) ? key : "reason.other");
 };
 const advice = (payment) => {
