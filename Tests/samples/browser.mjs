@@ -55,9 +55,12 @@ export class Browser {
   }
 
   async stop() {
-    if (this.session) await this.#send("DELETE", this.session).catch(() => {});
+    const exited = this.driver.exitCode === null ? once(this.driver, "exit") : undefined;
+    const timer = setTimeout(() => this.driver.kill("SIGKILL"), 10_000);
+    if (this.session) await Promise.race([this.#send("DELETE", this.session).catch(() => {}), exited]);
     this.driver.kill();
-    if (this.driver.exitCode === null) await once(this.driver, "exit");
+    await exited;
+    clearTimeout(timer);
   }
 
   /** One connection a command: one that is kept may be stale by the next. */

@@ -46,7 +46,10 @@ export class Playground {
 
   async stop() {
     if (this.process.exitCode !== null) return;
+    const exited = once(this.process, "exit");
     this.process.kill("SIGTERM");
-    await once(this.process, "exit");
+    const timer = setTimeout(() => this.process.kill("SIGKILL"), 40_000);
+    await exited;
+    clearTimeout(timer);
   }
 }

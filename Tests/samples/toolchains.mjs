@@ -6,11 +6,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { classNameOf } from "../../Sources/KassaWeb/site/docs/samples.js";
 
-/** The Debian packages that hold the tools. */
+/** Debian's own, which has its packages; another one may come first in the path. */
 const python = "/usr/bin/python3";
 
 /** Runs a program to its end; `{status, output, errors}`. Ended after `timeoutSeconds`. */
-export function run(command, words, { environment = {}, folder, timeoutSeconds = 60 } = {}) {
+export function run(command, words, { environment = {}, folder, timeoutSeconds = 120 } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, words, {
       cwd: folder, env: { ...process.env, LC_ALL: "C.UTF-8", ...environment }, stdio: ["ignore", "pipe", "pipe"],
@@ -121,7 +121,9 @@ static class Starter
     },
     run(sample, environment) {
       const program = path.join(this.folder, `samples-${sample.group}.exe`);
-      return run("mono", [program, classNameOf(sample.request)], { environment, folder: sample.folder });
+      // On a busy machine Mono starts too few threads, and its own calls wait for each other.
+      const patient = { ...environment, MONO_THREADS_PER_CPU: "20" };
+      return run("mono", [program, classNameOf(sample.request)], { environment: patient, folder: sample.folder });
     },
   },
 
