@@ -52,6 +52,11 @@ package final class FeedSignals: Sendable {
     for continuation in waiting { continuation.yield() }
   }
 
+  package func wakeAll() {
+    let waiting = state.withLock { $0.waiters.values.flatMap { Array($0.values) } }
+    for continuation in waiting { continuation.yield() }
+  }
+
   /// Streams that listen now.
   package var count: Int { state.withLock { $0.waiters.values.reduce(0) { $0 + $1.count } } }
 
