@@ -31,19 +31,24 @@ struct AdministrationOptions: ParsableArguments {
     }
     let secrets = try KassaServer.loadSecrets(settings)
     let store = try KassaServer.openStore(settings.database)
+    let http = KassaServer.makeHTTPClient()
+    func end() async {
+      await http.shutdown()
+      await store.close()
+    }
     do {
       if asked == nil, let stored = try await KassaService.environment(of: store) { settings.environment = stored }
       let service = KassaServer.makeService(
-        settings, store: store, secrets: secrets, listeningURL: { "http://127.0.0.1:8080" })
+        settings, store: store, secrets: secrets, http: http, listeningURL: { "http://127.0.0.1:8080" })
       try await KassaServer.claim(service, database: settings.database)
       let value = try await body(service, store)
-      await store.close()
+      await end()
       return value
     } catch ServiceFailure.notFound {
-      await store.close()
+      await end()
       throw SettingsError("there is nothing with this id in \(settings.database.sqlitePath)")
     } catch {
-      await store.close()
+      await end()
       throw error
     }
   }

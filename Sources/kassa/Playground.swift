@@ -18,7 +18,7 @@ struct Playground: AsyncParsableCommand {
   func run() async throws {
     let settings = try ServerSettings(
       try options.source(), environment: .playground, databasePath: "kassa-playground.sqlite")
-    try await KassaServer.run(settings) { ready in
+    try await KassaServer.run(settings, emulators: BuiltInEmulators()) { ready in
       if let playground = ready.playground {
         Console.say(Self.welcome(ready.url, playground.merchant, playground.apiKey, settings.database.sqlitePath))
       }
@@ -72,7 +72,7 @@ struct Serve: AsyncParsableCommand {
     let source = try options.source()
     let environment = try environmentSetting(environment, source) ?? .production
     let settings = try ServerSettings(source, environment: environment, databasePath: "kassa.sqlite")
-    try await KassaServer.run(settings) { ready in
+    try await KassaServer.run(settings, emulators: BuiltInEmulators()) { ready in
       Console.say("Kassa (\(environment.rawValue)) listens on \(ready.url)")
     }
   }

@@ -24,7 +24,10 @@ struct APIDocument {
     var pathParameters: [String] {
       path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
     }
-    var takesBody: Bool { node["requestBody"] != nil }
+    /// A body of JSON. What providers send is whatever they send.
+    var takesBody: Bool { node["requestBody"]?["content"]?["application/json"] != nil }
+    /// In the vendor's shape of errors, which has its own answer to an id that is none.
+    var isOrderManagement: Bool { path.hasPrefix("/ordermanagement/") }
     var isPlaygroundOnly: Bool { node["x-playground-only"]?.bool == true }
     /// Answers Server-Sent Events, which have no end.
     /// An operation that may answer with JSON as well streams only when it is asked to.

@@ -270,7 +270,11 @@ import Testing
         }
         return try await group.reduce(into: [String?]()) { $0.append($1) }
       }
-      try await shop.rest()
+      do {
+        try await shop.rest()
+      } catch {
+        tally.violations.append("the reconciler cannot settle: \(error)")
+      }
       tally.done += outcomes.count { $0 == nil }
       tally.refusedByKassa += outcomes.count { $0 == "notAllowed" }
       let view = try await order(id, shop)

@@ -166,9 +166,9 @@ package final class SimulatedCardProvider: CardSimulator, NotifyingProvider {
     }
   }
 
-  /// The simulated card network has nothing to tell that it is not asked.
+  /// The simulated card network has nothing to tell that it is not asked: whatever comes changes nothing.
   package func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
-    .forged
+    .irrelevant
   }
 
   /// There is nothing to set up.

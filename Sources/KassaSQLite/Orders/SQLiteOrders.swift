@@ -38,13 +38,9 @@ struct SQLiteOrders: OrderTable {
     let labels = [
       filter.sessionID.map(Self.label), filter.status.map(Self.label), filter.merchantReference1.map(Self.label),
     ].compactMap { $0 }
-    return try Listings(connection: connection).page(.orders, of: merchant, location: nil, labels: labels, page)
-      .map { rowID in
-        let found = try connection.first(
-          "SELECT \(Self.columns) FROM orders WHERE row_id = ?", .integer(rowID), read: Self.order)
-        guard let found else { throw StoreError.unusable(OperatorDetail("a listed order is missing")) }
-        return found
-      }
+    return try Listings(connection: connection).page(
+      .orders, of: merchant, location: nil, labels: labels, page, columns: Self.columns, from: "orders",
+      read: Self.order)
   }
 
   func save(_ order: Order, expecting version: Int64) throws -> Bool {
