@@ -37,7 +37,7 @@ package final class FeedSignals: Sendable {
 
   package func wakeAll() {
     let waiting = state.withLock { $0.waiters.values.flatMap { Array($0.values) } }
-    for continuation in waiting { continuation.yield() }
+    for wake in waiting { wake() }
   }
 
   /// Streams that listen now.
