@@ -235,11 +235,11 @@ private typealias Vipps = Made<VippsEmulator, VippsProvider>
       #expect(first["webhook_secret"] != second["webhook_secret"])
       let known = await made.adapter.registrations(within: made.http.budget())
       #expect(known?.map(\.id) == second["webhook_id"].map { [$0] })
-      guard case .failure(let failure) = await made.adapter.subscribe(to: "http://example.com/") else {
+      guard case .failure(let failure) = await made.adapter.subscribe(to: "ftp://example.com/") else {
         Issue.record("an address that Vipps refuses was registered")
         return
       }
-      #expect(failure.message.contains("http://example.com/"))
+      #expect(failure.message.contains("ftp://example.com/"))
     }
   }
 

@@ -13,6 +13,7 @@ struct EmulatorControl: Sendable {
     let segments = request.path.split(separator: "/").dropFirst().compactMap(FormDecoding.unescape)
     switch (request.method, segments.count, segments.first) {
     case ("GET", 1, "payments"): return payments()
+    case ("GET", 2, "pay"): return page(segments[1])
     case ("POST", 3, "payments"): return buyer(segments[1], segments[2], request)
     case ("GET", 1, "ledger"): return ledger()
     case ("GET", 1, "calls"): return calls()
@@ -62,8 +63,35 @@ struct EmulatorControl: Sendable {
     case "expire": action = .letExpire
     default: return Self.problem(404, "a buyer can open, approve, refuse, fail or let it expire")
     }
-    if let refusal = emulator.buyer(action, payment) { return Self.problem(409, refusal) }
-    return EmulatorResponse(status: 204)
+    let refusal = emulator.buyer(action, payment)
+    // A browser goes back to the page, which shows what became of it.
+    if request.header("accept")?.contains("text/html") ?? false {
+      return EmulatorResponse(status: 303, headers: [("location", "/emulator/pay/\(payment)")])
+    }
+    return refusal.map { Self.problem(409, $0) } ?? EmulatorResponse(status: 204)
+  }
+
+  /// What a person sees who opens the code: stands in for the provider's app.
+  private func page(_ id: String) -> EmulatorResponse {
+    emulator.timePassed()
+    guard let payment = emulator.payments().last(where: { $0.id == id }) else {
+      return Self.problem(404, "there is no such payment")
+    }
+    let buttons = ["approve", "refuse", "fail", "expire"].map { action in
+      "<form method=\"post\" action=\"/emulator/payments/\(escapedHTML(id))/\(action)\"><button>\(action)</button></form>"
+    }
+    let html = """
+      <!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+      <title>Emulated payment</title>
+      <h1>\(payment.amount) \(escapedHTML(payment.currency))</h1><p>in minor units; \(escapedHTML(payment.state))</p>
+      \(payment.isOpen ? buttons.joined() : "")</html>
+      """
+    return EmulatorResponse(
+      status: 200,
+      headers: [
+        ("content-type", "text/html; charset=utf-8"),
+        ("content-security-policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'"),
+      ], body: Array(html.utf8))
   }
 
   private func ledger() -> EmulatorResponse {

@@ -41,15 +41,19 @@ extension ProviderHarness {
     kind: { VippsProvider.kind(http: $0, isPlayground: true, clock: $1) }, startOperation: "CREATE",
     lookOperation: "GET", operations: ["TOKEN", "CREATE", "GET", "EVENTS", "CANCEL", "CAPTURE", "REFUND"],
     forgeries: { genuine in
-      var (unsigned, changed, moved) = (genuine, genuine, genuine)
+      var (unsigned, changed) = (genuine, genuine)
       unsigned.headers.removeAll { $0.name == "authorization" }
       changed.body.append(0x20)
-      moved.url += "?x"
-      var otherwise = genuine
-      otherwise.headers = genuine.headers.map { name, value in
-        (name, name == "authorization" ? String(value.dropLast(6)) + "AAAAA=" : value)
+      // Another signature, another date, and another hash than the body's.
+      let others = [
+        ("authorization", "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=AAAA"),
+        ("x-ms-date", "Thu, 30 Mar 2023 08:38:32 GMT"), ("x-ms-content-sha256", "AAAA"),
+      ].map { name, value in
+        var other = genuine
+        other.headers = genuine.headers.map { ($0.name, $0.name == name ? value : $0.value) }
+        return other
       }
-      return [unsigned, changed, moved, otherwise]
+      return [unsigned, changed] + others
     })
 
   static let klarna = ProviderHarness(
