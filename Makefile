@@ -8,6 +8,7 @@ SHELL := /bin/bash
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 BUILD_PACKAGES := libpq-dev libqrencode-dev libsqlite3-dev pkg-config
 TEST_PACKAGES := postgresql
+STORE_SUITES := KassaServiceTests|KassaSessionTests|KassaDeliveryTests|KassaAPITests|EndToEndTests
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
 .PHONY: help
@@ -25,6 +26,8 @@ test: packages lint ## Check the format, build, and run all tests
 	@scripts/install-packages $(TEST_PACKAGES)
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)
+	@echo "Once more on PostgreSQL: the suites that keep something in a store …"
+	KASSA_TEST_DATABASE=postgres swift test --skip-build --no-parallel --filter '$(STORE_SUITES)' $(ARGUMENTS)
 
 .PHONY: lint
 lint: ## Check the format of the sources
