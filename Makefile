@@ -28,6 +28,8 @@ test: packages lint ## Check the format, build, and run all tests, those in a br
 	@scripts/install-packages $(TEST_PACKAGES)
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)
+	@echo "Once more on PostgreSQL: the suites that keep something in a store …"
+	KASSA_TEST_DATABASE=postgres swift test --skip-build --no-parallel --filter '$(STORE_SUITES)' $(ARGUMENTS)
 
 .PHONY: samples
 samples: packages ## Run every sample of the API reference in its own language

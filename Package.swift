@@ -138,7 +138,8 @@ let package = Package(
       ], swiftSettings: strict),
     // Databases for tests: files, or those of a PostgreSQL of the test run's own.
     .target(
-      name: "KassaTestDatabases", dependencies: [
+      name: "KassaTestDatabases",
+      dependencies: [
         "CLibPQ", "KassaPostgres", "KassaSQLite", "KassaStore", .product(name: "GRDB", package: "GRDB.swift"),
       ],
       path: "Tests/KassaTestDatabases", swiftSettings: strict),

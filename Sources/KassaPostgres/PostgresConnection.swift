@@ -160,7 +160,8 @@ final class PostgresConnection: @unchecked Sendable {
     var first: PostgresFailure?
     let awaited = expected
     expected = []
-    for item in awaited {
+    let last = awaited.lastIndex { if case .answer = $0 { true } else { false } }
+    for (index, item) in awaited.enumerated() {
       guard let raw = try nextResult(until: deadline) else { throw lose("an answer was missing") }
       switch item {
       case .sync:
@@ -180,8 +181,9 @@ final class PostgresConnection: @unchecked Sendable {
           kept.append(PostgresResult(raw))
         }
       }
-      if let first, first.isLost {
+      if var first, first.isLost {
         isUsable = false
+        first.mayHaveRunLast = first.sqlState.isEmpty || index == last
         throw first
       }
       if let extra = try nextResult(until: deadline) {

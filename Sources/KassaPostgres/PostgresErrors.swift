@@ -8,6 +8,9 @@ struct PostgresFailure: Error {
   let constraint: String?
   /// The number of the body whose statement it was; `nil` for a statement of the writer's own.
   let body: Int?
+  /// Whether the last statement on its way may have been run. It was not where the server said so in place of an answer
+  /// before.
+  var mayHaveRunLast = true
 
   /// The connection cannot be used any more.
   var isLost: Bool { sqlState.isEmpty || sqlState.hasPrefix("08") || sqlState.hasPrefix("57P") }

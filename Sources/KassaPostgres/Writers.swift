@@ -287,7 +287,7 @@ final class Writers: Sendable {
       try connection.enqueueAsking("COMMIT")
       results = try connection.settle()
     } catch {
-      if error.isLost { throw .batch(BatchFailure(failure: error, isIndeterminate: true)) }
+      if error.isLost { throw .batch(BatchFailure(failure: error, isIndeterminate: error.mayHaveRunLast)) }
       if error.body != nil { throw .later(error) }
       throw .batch(BatchFailure(failure: error, isIndeterminate: false))
     }

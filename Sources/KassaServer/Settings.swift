@@ -76,7 +76,8 @@ package struct SettingsSource {
   ) throws -> Value {
     guard let (text, origin) = text(name) else { return value }
     guard let parsed = parse(text) else {
-      throw SettingsError("\(origin) must be \(allowed), not \"\(name == .secretKey || text.contains("@") ? "…" : text)\"")
+      throw SettingsError(
+        "\(origin) must be \(allowed), not \"\(name == .secretKey || text.contains("@") ? "…" : text)\"")
     }
     return parsed
   }

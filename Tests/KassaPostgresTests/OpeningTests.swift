@@ -56,7 +56,10 @@ struct OpeningTests {
   @Test func neverShowsAPassword() throws {
     for (url, shown) in [
       ("postgres://kassa:s3cret@db.example/kassa", "postgres://kassa@db.example/kassa"),
-      ("postgres://kassa:s3:cr@et@db.example:5433/kassa?sslmode=require", "postgres://kassa@db.example:5433/kassa?sslmode=require"),
+      (
+        "postgres://kassa:s3:cr@et@db.example:5433/kassa?sslmode=require",
+        "postgres://kassa@db.example:5433/kassa?sslmode=require"
+      ),
       ("postgresql://kassa@a,b/kassa?password=s3cret&sslmode=require", "postgresql://kassa@a,b/kassa?sslmode=require"),
       ("postgresql:///kassa?host=/run&sslpassword=s3cret", "postgresql:///kassa?host=/run"),
       ("postgresql:///kassa?passw%6Frd=s3cret", "postgresql:///kassa"),

@@ -62,7 +62,8 @@ package final class ServerProcess: Sendable {
     try? FileManager.default.removeItem(atPath: plan.readyFile)
     let program = try RunningProgram(
       KassaProgram.path,
-      [plan.command, "--port", "0", "--ready-file", plan.readyFile, "--database-url", try plan.databaseURL] + plan.options,
+      [plan.command, "--port", "0", "--ready-file", plan.readyFile, "--database-url", try plan.databaseURL]
+        + plan.options,
       in: plan.folder, environment: try plan.storage.environment.merging(plan.environment) { $1 }, printsTo: "server")
     do {
       let ready = try await waitUntilReady(plan, program)

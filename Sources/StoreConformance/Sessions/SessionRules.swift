@@ -214,7 +214,8 @@ extension StoreConformance {
 
 extension Maker {
   package func session(
-    of merchant: MerchantID? = nil, on device: DeviceID? = nil, reference: String? = nil, at location: LocationID? = nil,
+    of merchant: MerchantID? = nil, on device: DeviceID? = nil, reference: String? = nil,
+    at location: LocationID? = nil,
     created: Timestamp = epoch
   ) throws -> Session {
     let currency = try #require(Currency(code: "SEK"))
