@@ -14,6 +14,61 @@ extension EndToEnd {
       return String(words[index + 1])
     }
 
+    /// Beside the running server, which takes what was set at once.
+    @Test(.timeLimit(.minutes(3))) func paymentMethodsAreSetFromTheCommandLine() async throws {
+      try await withServer { server in
+        let merchant = ["--merchant", server.merchantID]
+        func administer(_ words: String...) async throws -> ProgramResult {
+          try await server.administer(["payment-methods"] + words)
+        }
+        func methods() async throws -> [String?] {
+          let shop = Shop(server: server)
+          let phone = try await shop.phone()
+          let session = try await shop.session(on: phone.id)
+          let read = try await phone.call("GET", "/pos/v1/sessions/\(session)").json
+          return read["available_methods"]?.elements.map(\.text) ?? []
+        }
+        let list = try await administer("list", merchant[0], merchant[1])
+        #expect(list.isSuccess && list.output.contains("CARD  on  SIMULATED  AUTOMATIC"), "\(list)")
+        #expect(list.output.contains("KLARNA username") && list.output.contains("(secret)"))
+        #expect(try await methods().prefix(2) == ["CARD", "KLARNA"])
+
+        let off = try await administer(
+          "set", merchant[0], merchant[1], "--method", "card", "--provider", "simulated", "--no-enabled", "--capture",
+          "MANUAL")
+        #expect(off.isSuccess && off.output.contains("CARD  off  SIMULATED  MANUAL"), "\(off)")
+        #expect(try await !methods().contains("CARD"))
+        let on = try await administer(
+          "set", merchant[0], merchant[1], "--method", "CARD", "--provider", "SIMULATED")
+        #expect(on.isSuccess)
+        #expect(try await methods().contains("CARD"))
+        let checked = try await administer("check", merchant[0], merchant[1], "--method", "KLARNA")
+        #expect(checked.isSuccess && checked.output.hasPrefix("ok "), "\(checked)")
+
+        // A secret from a file is kept, and never said.
+        try server.plan.folder.write("hush-hush", to: "secret")
+        let klarna = try await administer(
+          "set", merchant[0], merchant[1], "--method", "KLARNA", "--provider", "KLARNA", "--setting", "username=me",
+          "--setting", "base_url=http://127.0.0.1:9", "--setting", "country=SE", "--setting-file",
+          "password=\(server.plan.folder.file("secret"))")
+        #expect(klarna.isSuccess && klarna.output.contains("password=…"), "\(klarna)")
+        #expect(!klarna.output.contains("hush"))
+        let wrong = try await administer("check", merchant[0], merchant[1], "--method", "KLARNA")
+        #expect(wrong.exit == .status(1) && wrong.output.contains("WRONG"), "\(wrong)")
+        #expect(try await administer("remove", merchant[0], merchant[1], "--method", "KLARNA").isSuccess)
+        #expect(try await !methods().contains("KLARNA"))
+        for refused in [
+          ["set", merchant[0], merchant[1], "--method", "KLARNA", "--provider", "KLARNA", "--setting", "username=me"],
+          ["set", merchant[0], merchant[1], "--method", "CARD", "--provider", "VIPPS"],
+          ["set", merchant[0], merchant[1], "--method", "COINS", "--provider", "VIPPS"],
+          ["check", merchant[0], merchant[1], "--method", "KLARNA"], ["list", "--merchant", UUID().uuidString],
+        ] {
+          let result = try await server.administer(["payment-methods"] + refused)
+          #expect(!result.isSuccess && !result.errorOutput.isEmpty, "\(refused): \(result)")
+        }
+      }
+    }
+
     @Test(.timeLimit(.minutes(3))) func productionIsRunFromTheCommandLine() async throws {
       try await withTemporaryFolder { folder in
         let plan = ServerPlan("serve", in: folder, options: ["--environment", "production"])

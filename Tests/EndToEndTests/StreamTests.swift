@@ -273,7 +273,7 @@ extension EndToEnd {
         #expect(try await line() == [first, second])
         #expect(try await delivery(first) == "QUEUED")
         let fetched = try await phone.call("GET", "/pos/v1/sessions/\(first)")
-        #expect(fetched.status == 200 && fetched.json["available_methods"] == ["CARD"], "\(fetched)")
+        #expect(fetched.status == 200 && fetched.json["available_methods"]?.elements.first == "CARD", "\(fetched)")
         #expect(try await delivery(first) == "FETCHED")
         for _ in 0..<2 { #expect(try await phone.call("POST", "/pos/v1/sessions/\(first)/shown").status == 204) }
         #expect(try await delivery(first) == "SHOWN")

@@ -1,5 +1,6 @@
 import GRDB
 import KassaDomain
+import KassaStore
 
 extension Migrations {
   static let orders = """
@@ -50,32 +51,59 @@ extension Migrations {
     """
 
   /// Sessions that were paid before there were orders: their money was taken whole, by simulated cards. Their orders have
-  /// no events: nobody is told of them anew.
+  /// no events: nobody is told of them anew. Statements of its own, so that it stays right when the tables change.
   static func addOrdersOfPaidSessions(_ database: Database) throws {
     let connection = SQLiteConnection(database: database)
-    let orders = SQLiteOrders(connection: connection)
     var generator = SystemRandomNumberGenerator()
     let paid = try connection.all(
-      "SELECT merchant_id, id FROM sessions WHERE status = 'FINALIZED' ORDER BY created_at, id"
-    ) { (merchant: try $0.id(0, of: MerchantID.self), session: try $0.id(1, of: SessionID.self)) }
-    for (merchant, id) in paid {
-      guard let session = try SQLiteSessions(connection: connection).find(id, of: merchant),
-        case .finalized(let paymentID, let orderID) = session.state,
-        let payment = try SQLitePayments(connection: connection).find(paymentID, of: merchant)
-      else { continue }
-      let order = Order(
-        restoring: orderID, merchantID: merchant, sessionID: id, locationID: session.locationID, paymentID: paymentID,
-        method: payment.method, amount: payment.amount, currency: payment.currency,
-        merchantReference1: session.details.merchantReference1, createdAt: payment.createdAt,
-        money: Order.Money(captured: payment.amount), version: 1, sequence: 0)
-      try orders.insert(order)
-      try orders.insert(
-        OrderMovement(
-          id: OrderMovementID(using: &generator), merchantID: merchant, orderID: orderID, kind: .capture,
-          amount: payment.amount, reference: nil, description: nil, createdAt: payment.createdAt,
-          state: .done(at: payment.createdAt), checkAt: nil))
-      try connection.run(
-        "UPDATE simulated_charges SET captured = amount WHERE payment_id = ? AND state = 'CHARGED'", .id(paymentID))
+      """
+      SELECT s.merchant_id, s.id, s.payment_id, s.order_id, s.merchant_reference1, p.amount, p.created_at
+      FROM sessions AS s JOIN payments AS p ON p.merchant_id = s.merchant_id AND p.id = s.payment_id
+      WHERE s.status = 'FINALIZED' ORDER BY s.created_at, s.id
+      """
+    ) { row in
+      PaidSession(
+        merchant: try row.id(0), session: try row.id(1), payment: try row.id(2), order: try row.id(3),
+        reference: row.optionalText(4), amount: row.integer(5), paidAt: row.time(6))
     }
+    for paid in paid {
+      let rowID = try connection.first(
+        """
+        INSERT INTO orders (merchant_id, id, session_id, location_id, payment_id, method, amount, currency,
+        merchant_reference1, created_at, captured, capturing, refunded, refunding, release, version, sequence)
+        SELECT s.merchant_id, s.order_id, s.id, s.location_id, p.id, p.method, p.amount, p.currency,
+        s.merchant_reference1, p.created_at, p.amount, 0, 0, 0, 'NONE', 1, 0
+        FROM sessions AS s JOIN payments AS p ON p.merchant_id = s.merchant_id AND p.id = s.payment_id
+        WHERE s.merchant_id = ? AND s.id = ? RETURNING row_id
+        """,
+        .id(paid.merchant), .id(paid.session)
+      ) { $0.integer(0) }
+      let reference = paid.reference.map { ["reference:\($0)"] } ?? []
+      try Listings(connection: connection).add(
+        Listings.Element(
+          merchantID: paid.merchant, locationID: nil,
+          labels: ["session:\(paid.session)", "status:CAPTURED"] + reference,
+          position: PagePosition(createdAt: paid.paidAt, id: paid.order.of(EventSubject.self)), rowID: rowID ?? 0),
+        to: .orders)
+      try connection.run(
+        """
+        INSERT INTO order_movements (merchant_id, id, order_id, kind, method, amount, created_at, state, settled_at,
+        provider_references, checks) SELECT merchant_id, ?, id, 'CAPTURE', method, amount, created_at, 'DONE',
+        created_at, '{}', 0 FROM orders WHERE merchant_id = ? AND id = ?
+        """,
+        .id(OrderMovementID(using: &generator)), .id(paid.merchant), .id(paid.order))
+      try connection.run(
+        "UPDATE simulated_charges SET captured = amount WHERE payment_id = ? AND state = 'CHARGED'", .id(paid.payment))
+    }
+  }
+
+  private struct PaidSession {
+    let merchant: MerchantID
+    let session: SessionID
+    let payment: PaymentID
+    let order: OrderID
+    let reference: String?
+    let amount: Int64
+    let paidAt: Timestamp
   }
 }
