@@ -141,13 +141,16 @@ final class Browser: Sendable {
     throw Failure(description: "\(what) did not come; the page shows:\n\(shown.prefix(2000))")
   }
 
+  /// What the page shows, with usual spaces where amounts have some that do not break.
+  private static let shown = #"document.body.innerText.replaceAll(/[\u00a0\u202f]/g, " ")"#
+
   /// Waits until the page shows `text`.
   func waitForText(_ text: String) async throws {
-    try await wait("“\(text)”", "return document.body.innerText.includes(arguments[0])", .string(text))
+    try await wait("“\(text)”", "return \(Self.shown).includes(arguments[0])", .string(text))
   }
 
   func waitForNoText(_ text: String) async throws {
-    try await wait("an end of “\(text)”", "return !document.body.innerText.includes(arguments[0])", .string(text))
+    try await wait("an end of “\(text)”", "return !\(Self.shown).includes(arguments[0])", .string(text))
   }
 
   func text(_ selector: String) async throws -> String {

@@ -7,7 +7,9 @@ import { empty, head, List, render, shortID, table } from "/portal/parts.js";
 import { say } from "/portal/texts.js";
 
 /** Where the subject of an entry is shown. */
-const places = { session: "sessions", payment: "sessions", device: "devices", enrollment: "codes", webhook: "webhooks", order: "orders" };
+const places = {
+  session: "sessions", payment: "sessions", device: "devices", enrollment: "codes", webhook: "webhooks", order: "orders", capture: "orders", refund: "orders",
+};
 
 export function auditScreen() {
   const list = new List("/portal/v1/audit-entries", {}, 50);
@@ -33,7 +35,9 @@ export function auditScreen() {
   };
 }
 
-function subject({ type, subject_id }) {
+function subject({ type, subject_id, related_id }) {
   const place = /deleted$/.test(type) ? undefined : places[type.split(".")[0]];
-  return place ? h("a", { href: `#/${place}/${subject_id}` }, shortID(subject_id)) : shortID(subject_id);
+  // What changes on the customer's side is an event of the attempt; its session is beside it.
+  const id = type === "payment.action_changed" ? related_id : subject_id;
+  return place && id ? h("a", { href: `#/${place}/${id}` }, shortID(id)) : shortID(subject_id);
 }
