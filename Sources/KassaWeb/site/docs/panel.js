@@ -236,9 +236,10 @@ function trialCard() {
         operation.body ? bodyField() : null,
         trial?.complaint ? h("p", { class: "notice danger", role: "alert" }, trial.complaint) : null,
         h("div", { class: "actions" },
+          // Two elements: one that became the other under a finger would send again what was just stopped.
           trial?.isUnderWay
-            ? h("button", { type: "button", class: "button", onclick: () => trial.stop() }, h("span", { class: "spinner" }), say("stop"))
-            : h("button", { type: "submit", class: "button primary" }, say("send")),
+            ? h("button", { key: "stop", type: "button", class: "button", onclick: () => trial.stop() }, h("span", { class: "spinner" }), say("stop"))
+            : h("button", { key: "send", type: "submit", class: "button primary" }, say("send")),
           h("code", { class: "request-line" }, `${operation.method} ${requestPath()}`))),
       trial?.answer || trial?.failure ? h("div", { class: "outcome", id: "outcome" }, outcome(trial)) : null));
 }
