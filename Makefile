@@ -6,10 +6,10 @@ SHELL := /bin/bash
 
 # Undeclared imports between targets are errors, in every build.
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
-BUILD_PACKAGES := libqrencode-dev libsqlite3-dev pkg-config
-TEST_PACKAGES := chromium chromium-driver
+BUILD_PACKAGES := libpq-dev libqrencode-dev libsqlite3-dev pkg-config
+TEST_PACKAGES := chromium chromium-driver postgresql
 # The tool chains of the ten languages, what their samples import, and the browser for those of the web.
-SAMPLE_PACKAGES := $(TEST_PACKAGES) curl default-jdk-headless golang-go libmono-system-net-http4.0-cil mono-mcs \
+SAMPLE_PACKAGES := chromium chromium-driver curl default-jdk-headless golang-go libmono-system-net-http4.0-cil mono-mcs \
 	mono-runtime nodejs php-cli php-curl python3 python3-requests r-base-core r-cran-httr ruby uuid-runtime
 BENCH_PACKAGES := gcc nginx-light wrk python3
 

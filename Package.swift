@@ -26,13 +26,19 @@ let package = Package(
     .target(name: "KassaDomain", swiftSettings: strict),
     .target(name: "KassaJSON", swiftSettings: strict),
     .target(name: "KassaStore", dependencies: ["KassaDomain"], swiftSettings: strict),
+    // What both stores keep as JSON in one column.
+    .target(name: "KassaStoreText", dependencies: ["KassaDomain", "KassaJSON", "KassaStore"], swiftSettings: strict),
     .target(
       name: "KassaSQLite",
       dependencies: [
-        "KassaDomain", "KassaJSON", "KassaStore",
+        "KassaDomain", "KassaStore", "KassaStoreText",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ], swiftSettings: strict),
+    .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .target(
+      name: "KassaPostgres", dependencies: ["CLibPQ", "KassaDomain", "KassaStore", "KassaStoreText"],
+      swiftSettings: strict),
     .target(
       name: "KassaService",
       dependencies: ["KassaDomain", "KassaStore", .product(name: "Crypto", package: "swift-crypto")],
@@ -130,6 +136,15 @@ let package = Package(
         "KassaDomain", "KassaSQLite", "KassaStore", "StoreConformance",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
+    // Databases for tests: files, or those of a PostgreSQL of the test run's own.
+    .target(
+      name: "KassaTestDatabases", dependencies: ["CLibPQ", "KassaPostgres", "KassaSQLite", "KassaStore"],
+      path: "Tests/KassaTestDatabases", swiftSettings: strict),
+    .testTarget(
+      name: "KassaPostgresTests",
+      dependencies: [
+        "KassaDomain", "KassaPostgres", "KassaStore", "KassaTestDatabases", "StoreConformance",
+      ], swiftSettings: strict),
     .testTarget(
       name: "KassaServiceTests",
       dependencies: [
@@ -140,6 +155,18 @@ let package = Package(
       name: "KassaSessionTests",
       dependencies: ["KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore"],
       swiftSettings: strict),
+    .testTarget(
+      name: "KassaProviderTests",
+      dependencies: [
+        "KassaDomain", "KassaEmulators", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
     .testTarget(
       name: "KassaDeliveryTests",
       dependencies: [

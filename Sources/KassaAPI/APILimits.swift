@@ -15,7 +15,7 @@ package enum APILimits {
   package static let idleSeconds: Int64 = 60
   /// From writing to the client having taken what was written.
   package static let writeSeconds: Int64 = 20
-  /// Open connections; more wait in the listen queue. At some 20 KB each this is 200 MB.
+  /// Open connections; more wait in the listen queue. At some 30 KB each this is 300 MB.
   package static let connectionsMax = 10_000
   /// Connections that may wait to be accepted: thousands of phones reconnect at once after a restart.
   package static let listenBacklog = 4096

@@ -11,13 +11,11 @@ package struct KassaAPI: Sendable {
   let service: KassaService
   let settings: APISettings
   let hooks: APIHooks
-  let merchantLimiter: RateLimiter<MerchantID>
+  let rateLimiter: RateLimiter<MerchantID>
   /// Sign-ins that fail, by source address.
-  let signInLimiter: RateLimiter<String>
+  let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
   /// By source address: whoever says to be a provider has no credential.
-  let notificationLimiter = RateLimiter<String>(
-    intervalNanoseconds: 1_000_000_000 / Int64(APILimits.notificationsPerSecondPerSource),
-    burstNanoseconds: 2_000_000_000)
+  let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
   private let routes: RouteTable
   private let pages: PageTable
 
@@ -25,13 +23,7 @@ package struct KassaAPI: Sendable {
     self.service = service
     self.settings = settings
     self.hooks = hooks
-    let perSecond = Int64(settings.requestsPerSecondPerMerchant)
-    // Two seconds' worth at once.
-    merchantLimiter = RateLimiter(
-      intervalNanoseconds: perSecond > 0 ? 1_000_000_000 / perSecond : 0, burstNanoseconds: 2_000_000_000)
-    signInLimiter = RateLimiter(
-      intervalNanoseconds: 60_000_000_000 / APILimits.failedSignInsPerSourcePerMinute,
-      burstNanoseconds: 60_000_000_000)
+    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
     pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }
@@ -138,7 +130,10 @@ extension KassaAPI: HTTPResponder {
           request: request, operation: operation, pathParameters: parameters, requestID: requestID,
           source: source(of: request, peer: context.connection.remoteAddress),
           connection: context.connection, api: self, notes: notes)
-        answer = try await operation.respond(call)
+        let given = try await operation.respond(call)
+        // A stream has no end, and so no length that a head could tell.
+        if request.method == .head, given.writeStream != nil { throw RequestFailure.wrongMethod(allowed: [.get]) }
+        answer = given
       case .wrongMethod(let allowed): throw RequestFailure.wrongMethod(allowed: allowed)
       case .none: (answer, route) = try pages.answer(to: request)
       }
@@ -147,7 +142,8 @@ extension KassaAPI: HTTPResponder {
       problem = failed
       answer =
         request.uri.path.hasPrefix("/ordermanagement/")
-        ? failed.orderManagementAnswer(requestID: requestID) : failed.answer(requestID: requestID, at: service.now)
+        ? failed.orderManagementAnswer(requestID: requestID)
+        : failed.answer(requestID: requestID, at: service.now)
     }
     hooks.requestFinished(
       RequestRecord(
@@ -155,7 +151,8 @@ extension KassaAPI: HTTPResponder {
         operationID: route.operationID, status: answer.status,
         durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
         operatorDetail: problem?.operatorDetail))
-    return answer.response(requestID: requestID)
+    let response = answer.response(requestID: requestID)
+    return request.method == .head ? response.createHeadResponse() : response
   }
 
   /// The caller's own id if it is ASCII without controls and not too long, else a fresh one (contract, section 1).

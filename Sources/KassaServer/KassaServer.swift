@@ -103,7 +103,7 @@ package enum KassaServer {
         metrics: {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
-            pendingCallbacks: try? await service.pendingCallbacks())
+            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments())
         }))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
@@ -165,7 +165,9 @@ package enum KassaServer {
     _ http: ProviderHTTPClient, isPlayground: Bool, clock: @escaping @Sendable () -> Timestamp
   ) -> [ProviderKind] {
     [
+      StripeTerminalProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
       KlarnaProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+      SwishProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
       VippsProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
     ]
   }
@@ -173,7 +175,10 @@ package enum KassaServer {
   /// Counts what the service tells, and logs what somebody must see.
   private static func hooks(_ metrics: Metrics, _ logger: Logger) -> ServiceHooks {
     ServiceHooks(
-      paymentChanged: { metrics.count($0) },
+      paymentNoticed: { notice in
+        metrics.count(notice)
+        logger.log(notice)
+      },
       movementSettled: { movement in
         metrics.count(movement)
         guard case .refused(let words, _) = movement.state else { return }
@@ -181,15 +186,6 @@ package enum KassaServer {
           "a provider refused to move money of an order",
           metadata: [
             "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
-            "reason": "\(words)",
-          ])
-      },
-      reversalRefused: { payment, words in
-        metrics.countRefusedReversal(of: payment)
-        logger.error(
-          "money that came too late is not given back: give it back by hand",
-          metadata: [
-            "payment_id": "\(payment.id)", "session_id": "\(payment.sessionID)", "method": "\(payment.method.rawValue)",
             "reason": "\(words)",
           ])
       })

@@ -192,6 +192,7 @@ struct Doctor: AsyncParsableCommand {
       say(StoreFinding(name: "commit latency", value: try await Self.commitLatency(store)))
       say(StoreFinding(name: "secret key", value: "opens this database"))
       for finding in Self.findings(try await service.codeSecurity()) { say(finding) }
+      for finding in Self.findings(try await service.unsettledPayments(), at: service.now) { say(finding) }
       return isSound
     }
     if !isSound { throw ExitCode.failure }
@@ -209,6 +210,23 @@ struct Doctor: AsyncParsableCommand {
     }
     let sorted = milliseconds.sorted()
     return String(format: "%.2f ms (median of %d durable commits)", sorted[probes / 2], probes)
+  }
+
+  /// Attempts that somebody should look at: a day without an outcome, or money that does not go back.
+  private static func findings(_ report: UnsettledReport, at now: Timestamp) -> [StoreFinding] {
+    func value(_ payments: UnsettledPayments) -> String {
+      guard let oldest = payments.oldestCreatedAt else { return "0" }
+      return "\(payments.count), the oldest since \(oldest), asked about up to \(payments.checksMax) times"
+    }
+    let isYoung = report.unknown.oldestCreatedAt.map {
+      now < $0.adding(seconds: Limits.outcomeUnknownSecondsMax)
+    }
+    return [
+      StoreFinding(name: "outcomes not known", value: value(report.unknown), isSound: isYoung ?? true),
+      StoreFinding(
+        name: "money to give back", value: value(report.reversing),
+        isSound: report.reversing.checksMax < Limits.reversalChecksSound),
+    ]
   }
 
   private static func findings(_ report: CodeSecurityReport) -> [StoreFinding] {

@@ -312,7 +312,7 @@ extension APIClient {
       return GoodCall(json: Self.sessionBody(try await makeSimulatedDevice().id))
     case "getSession", "cancelSession", "simulateTap":
       return GoodCall(parameters: ["session_id": try await makeSession().id])
-    case "streamOwnEvents", "listOwnSessions":
+    case "streamOwnEvents", "listOwnSessions", "createConnectionToken":
       return GoodCall(deviceToken: try await makeSession().token)
     case "getOwnSession", "markOwnSessionShown", "cancelOwnSession", "simulateOwnTap", "startPayment":
       let session = try await makeSession()

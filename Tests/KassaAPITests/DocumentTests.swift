@@ -243,6 +243,13 @@ struct DocumentTests {
       ).code
     }
     let card: JSONValue = ["method": "CARD"]
+    let till = try await client.makeSession()
+    for isOn in [false, true] {
+      let settings: JSONValue = ["provider": "SIMULATED", "enabled": .bool(isOn)]
+      #expect(try await client.call("updatePaymentMethod", ["method": "CARD"], json: settings).status == 200)
+      let answer = try await client.call("createConnectionToken", as: .bearer(till.token))
+      #expect(answer.code == (isOn ? nil : "method_unavailable"))
+    }
     let paid = try await client.makeSession()
     try await client.tap(paid)
     for operation in [

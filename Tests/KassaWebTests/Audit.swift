@@ -15,14 +15,14 @@ extension Browser {
     for flaw in flaws { Issue.record("\(place): \(flaw)", sourceLocation: location) }
   }
 
-  /// Walks with Tab from the beginning; answers what had the focus, in order. Where the focus cannot be seen, or lies
+  /// Walks with Tab from the first that can have the focus; answers what had the focus, in order. Where the focus cannot be seen, or lies
   /// under something else, is an issue.
   func focusOrder(stepsMax: Int = 40, at location: SourceLocation = #_sourceLocation) async throws -> [String] {
     let tab = "\u{E004}"
-    try await run("document.activeElement?.blur(); getSelection()?.removeAllRanges(); scrollTo(0, 0)")
+    try await run("scrollTo(0, 0); document.querySelector('a[href], button, input, select, textarea').focus()")
     var order: [String] = []
-    for _ in 0..<stepsMax {
-      try await press(tab)
+    for step in 0..<stepsMax {
+      if step > 0 { try await press(tab) }
       let found = try await run(focusScript)
       guard let name = found["name"]?.text, name != order.first else { break }
       if let flaw = found["flaw"]?.text { Issue.record("\(name): \(flaw)", sourceLocation: location) }

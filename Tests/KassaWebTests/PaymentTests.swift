@@ -130,7 +130,7 @@ extension Web {
       try await withTill(expects: [409]) { till in
         // Charged, and the answer is lost; nobody learns of it by asking, but by cancelling.
         try await till.plan("SETTLE", "LOSE_ANSWER")
-        try await till.plan("QUERY", "UNREACHABLE", count: 1000)
+        try await till.plan("QUERY", "UNREACHABLE", count: 500)
         let id = try await till.ask()
         try await till.payByCard()
         try await till.wait(forScreen: "unknown")

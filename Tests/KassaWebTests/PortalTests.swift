@@ -42,7 +42,7 @@ import Testing
   }
 
   @Test func aKeySignsInAndIsNotKeptInThePage() async throws {
-    try await withBrowser(allowsConsoleErrors: true) { browser, server in
+    try await withBrowser(expects: [401]) { browser, server in
       try await browser.open("\(server.url)/portal#/devices")
       // Nobody is signed in, and nobody was asked: a first look leaves no error in the console.
       #expect(try await browser.consoleErrors() == [])
@@ -133,7 +133,10 @@ import Testing
       try await browser.click("Move", "button")
       try await browser.choose("Location", "Market stall")
       try await browser.click("Move", "dialog button")
-      try await browser.waitForText("Market stall")
+      try await browser.wait(
+        "the move",
+        "return !document.querySelector('dialog') && document.querySelector('.facts').innerText.includes('Market stall')"
+      )
       let changed = try await server.get("/ipp/v1/devices/\(device.id)").json
       #expect(changed["name"] == "Kassa vid entrén" && changed["metadata"]?["simulated"] == "true")
       try await browser.click("Remove the device", "button")
@@ -182,7 +185,7 @@ import Testing
   }
 
   @Test func cancellingTellsWhatIsCertain() async throws {
-    try await withBrowser(allowsConsoleErrors: true) { browser, server in
+    try await withBrowser(expects: [409]) { browser, server in
       let device = try await device(server)
       try await signIn(browser, server)
       // Nothing was begun: cancelled at once.
@@ -223,7 +226,7 @@ import Testing
 
   @Test func aWebhookIsMadeTestedReadAndResent() async throws {
     let receiver = try await CallbackReceiver()
-    try await withBrowser { browser, server in
+    try await withBrowser(expects: [400]) { browser, server in
       try await signIn(browser, server, "#/webhooks")
       try await browser.waitForText("No webhook yet")
       try await browser.click("New webhook", "button")
@@ -266,7 +269,7 @@ import Testing
   }
 
   @Test func keysAreShownOnceAndRevokingOnesOwnSignsOut() async throws {
-    try await withBrowser(allowsConsoleErrors: true) { browser, server in
+    try await withBrowser(expects: [401]) { browser, server in
       try await signIn(browser, server, "#/keys")
       try await browser.click("New API key", "button")
       try await browser.fill("Name", with: "Portal of Ada")
@@ -352,7 +355,7 @@ import Testing
   }
 
   @Test func withoutTheServerThePageSaysWhatToDo() async throws {
-    try await withBrowser(allowsConsoleErrors: true) { browser, server in
+    try await withBrowser(expects: [0]) { browser, server in
       try await signIn(browser, server, "#/devices")
       try await browser.waitForText("Live")
       await server.kill()

@@ -29,6 +29,28 @@ import Testing
     }
   }
 
+  /// The phone is the POS app, in a second window.
+  @Test func thePOSAppPairsInASecondWindow() async throws {
+    try await withBrowser { browser, server in
+      try await browser.open(server.url)
+      try await browser.click("Open the POS app", "button")
+      try await browser.waitForText("Waiting for the POS app to pair")
+      let windows = try await browser.windows
+      try #require(windows.count == 2)
+      try await browser.show(window: windows[1])
+      try await browser.click("Pair", "button")
+      try await browser.show(window: windows[0])
+      try await browser.waitForText("is ready.")
+      try await browser.click("Ask for SEK", "button")
+      try await browser.waitForText("In the POS app's window, choose the payment")
+      try await browser.show(window: windows[1])
+      try await browser.waitForText("250.00")
+      try await browser.show(window: windows[0])
+      try await browser.click("Tap a card", "button")
+      try await browser.wait("Paid", "return document.querySelector('.paid') !== null")
+    }
+  }
+
   @Test func theLinesToCopyWorkAsTheyStand() async throws {
     try await withBrowser { browser, server in
       try await browser.open(server.url)
@@ -48,7 +70,7 @@ import Testing
 
   /// The name in the address bar leads here, but is not this machine's: the page asks for the key instead.
   @Test func byAForeignNameTheKeyIsAskedFor() async throws {
-    try await withBrowser(allowsConsoleErrors: true) { browser, server in
+    try await withBrowser(expects: [401, 403]) { browser, server in
       try await browser.open("http://kassa.localhost:\(server.port)/")
       try await browser.waitForText("The key is not shown here")
       #expect(

@@ -25,9 +25,10 @@ enum EventStream {
     return .stream { writer in
       hooks.openStreams(+1)
       defer { hooks.openStreams(-1) }
-      let (hints, _) = service.commits.listen()
-      let ticks = StreamTicks(signals: hints, seconds: APILimits.heartbeatSeconds, connection: connection)
-      try await run(service, principal, after: first, ticks, &writer)
+      let ticks = StreamTicks(seconds: APILimits.heartbeatSeconds, connection: connection) { wake in
+        service.commits.listen(wake)
+      }
+      try await ticks.untilShutdown { try await run(service, principal, after: first, ticks, &writer) }
     }
   }
 

@@ -34,7 +34,7 @@ enum SignInOperations {
   /// Only keys that do not sign in count against the address they come from.
   private static func signIn(_ key: String, _ call: Call) async throws -> PortalSignIn {
     let limiter = call.api.signInLimiter
-    if let wait = limiter.take(call.source, nowNanoseconds: monotonicNanoseconds()) {
+    if let wait = limiter.secondsToWait(taking: call.source, nowNanoseconds: monotonicNanoseconds()) {
       throw RequestFailure.tooManySignIns(retryAfterSeconds: wait)
     }
     do {

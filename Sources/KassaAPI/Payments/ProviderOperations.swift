@@ -27,11 +27,7 @@ enum ProviderOperations {
   ]
 
   private static func hear(_ call: OpenCall, about payment: PaymentID?) async throws -> Answer {
-    let limiter = call.call.api.notificationLimiter
-    if let wait = limiter.take(call.call.source, nowNanoseconds: monotonicNanoseconds()) {
-      throw RequestFailure.tooManyRequests(
-        perSecond: APILimits.notificationsPerSecondPerSource, retryAfterSeconds: wait)
-    }
+    try call.call.api.notificationLimiter.take(call.call.source, nowNanoseconds: monotonicNanoseconds())
     let merchant: MerchantID = try call.call.pathID("merchant_id")
     guard let name = call.call.pathParameters["method"],
       let method = PaymentMethod.allCases.first(where: { $0.rawValue.lowercased().utf8.elementsEqual(name.utf8) })

@@ -97,6 +97,28 @@ enum PlaygroundOperations {
       }
       return .noContent
     },
+    .merchant("listCardFaults", .get, "/ipp/v1/dev/card-faults") { call in
+      let planned = try playground(call.call).plannedCardFaults()
+      return .json(
+        200,
+        jsonObject { object in
+          object.member(
+            "content",
+            array: { array in
+              for fault in planned {
+                array.elementObject { element in
+                  element.member("operation", fault.operation)
+                  element.member("fault", fault.fault)
+                  element.member("delay_milliseconds", fault.delayMilliseconds)
+                }
+              }
+            })
+        })
+    },
+    .merchant("clearCardFaults", .delete, "/ipp/v1/dev/card-faults") { call in
+      try playground(call.call).clearCardFaults()
+      return .noContent
+    },
     .merchant("getClock", .get, "/ipp/v1/dev/clock") { call in try clock(call) },
     .merchant("moveClock", .post, "/ipp/v1/dev/clock", body: .json) { call in
       var fields = FieldReader(try await call.body().object)
@@ -167,17 +189,22 @@ package struct PlaygroundControls: Sendable {
   let cardOperations: [String]
   let cardFaults: [String]
   let planCardFault: @Sendable (_ operation: String, _ fault: String, _ count: Int, _ delay: Int64) -> Bool
+  let plannedCardFaults: @Sendable () -> [PlannedCardFault]
+  let clearCardFaults: @Sendable () -> Void
   let advanceClock: @Sendable (_ seconds: Int64) -> Void
   let clockOffsetSeconds: @Sendable () -> Int64
 
   package init(
     cardOperations: [String], cardFaults: [String],
     planCardFault: @escaping @Sendable (String, String, Int, Int64) -> Bool,
+    plannedCardFaults: @escaping @Sendable () -> [PlannedCardFault], clearCardFaults: @escaping @Sendable () -> Void,
     advanceClock: @escaping @Sendable (Int64) -> Void, clockOffsetSeconds: @escaping @Sendable () -> Int64
   ) {
     self.cardOperations = cardOperations
     self.cardFaults = cardFaults
     self.planCardFault = planCardFault
+    self.plannedCardFaults = plannedCardFaults
+    self.clearCardFaults = clearCardFaults
     self.advanceClock = advanceClock
     self.clockOffsetSeconds = clockOffsetSeconds
   }
@@ -200,6 +227,19 @@ enum BuyerWire {
         object.member("expires_at", view.payment.waitsUntil)
       }
     }
+  }
+}
+
+/// A fault that waits for its call, as words.
+package struct PlannedCardFault: Sendable {
+  let operation: String
+  let fault: String
+  let delayMilliseconds: Int64
+
+  package init(operation: String, fault: String, delayMilliseconds: Int64) {
+    self.operation = operation
+    self.fault = fault
+    self.delayMilliseconds = delayMilliseconds
   }
 }
 

@@ -16,11 +16,7 @@ enum MerchantAuthentication {
     if let named = try call.header(.merchantID), MerchantID(text: named) != principal.merchantID {
       throw ServiceFailure.merchantMismatch
     }
-    let limiter = call.api.merchantLimiter
-    if let wait = limiter.take(principal.merchantID, nowNanoseconds: monotonicNanoseconds()) {
-      throw RequestFailure.tooManyRequests(
-        perSecond: call.api.settings.requestsPerSecondPerMerchant, retryAfterSeconds: wait)
-    }
+    try call.api.rateLimiter.take(principal.merchantID, nowNanoseconds: monotonicNanoseconds())
     return principal
   }
 

@@ -1,24 +1,38 @@
 import Synchronization
 
-/// Requests per key, by the generic cell rate algorithm: a steady rate with a burst. Kept in memory, so with several
-/// servers each allows its own share.
+/// Requests per merchant, or per whoever else makes them, by the generic cell rate algorithm: a steady rate with a burst.
+/// Kept in memory, so with several servers each allows its own share.
 final class RateLimiter<Key: Hashable & Sendable>: Sendable {
   /// Keys remembered before those at rest are forgotten.
   private static var entriesMax: Int { 10_000 }
 
   private let intervalNanoseconds: Int64
   private let burstNanoseconds: Int64
-  /// When each key would be at rest again, in nanoseconds of the monotonic clock.
+  /// When each would be at rest again, in nanoseconds of the monotonic clock.
   private let atRest = Mutex<[Key: Int64]>([:])
 
-  /// One request each `intervalNanoseconds`, as many at once as fit into `burstNanoseconds`. 0: no limit.
-  init(intervalNanoseconds: Int64, burstNanoseconds: Int64) {
-    self.intervalNanoseconds = intervalNanoseconds
-    self.burstNanoseconds = burstNanoseconds
+  /// With a burst of two seconds' worth. 0 requests per second: no limit.
+  init(perSecond: Int) {
+    intervalNanoseconds = perSecond > 0 ? 1_000_000_000 / Int64(perSecond) : 0
+    burstNanoseconds = 2_000_000_000
+  }
+
+  /// With a burst of a minute's worth.
+  init(perMinute: Int64) {
+    intervalNanoseconds = 60_000_000_000 / perMinute
+    burstNanoseconds = 60_000_000_000
+  }
+
+  /// Takes one request. Throws `RequestFailure.tooManyRequests` when it comes too early.
+  func take(_ key: Key, nowNanoseconds now: Int64) throws {
+    if let wait = secondsToWait(taking: key, nowNanoseconds: now) {
+      throw RequestFailure.tooManyRequests(
+        perSecond: Int(1_000_000_000 / intervalNanoseconds), retryAfterSeconds: wait)
+    }
   }
 
   /// Takes one request and answers `nil`; or takes none, and answers after how many seconds it may come again.
-  func take(_ key: Key, nowNanoseconds now: Int64) -> Int64? {
+  func secondsToWait(taking key: Key, nowNanoseconds now: Int64) -> Int64? {
     guard intervalNanoseconds > 0 else { return nil }
     let wait: Int64 = atRest.withLock { atRest in
       let next = max(now, atRest[key] ?? now) + intervalNanoseconds
@@ -30,7 +44,7 @@ final class RateLimiter<Key: Hashable & Sendable>: Sendable {
     return wait > 0 ? max(1, (wait + 999_999_999) / 1_000_000_000) : nil
   }
 
-  /// Takes back what `take` took: the request turned out not to count.
+  /// Takes back what was taken: the request turned out not to count.
   func giveBack(_ key: Key) {
     atRest.withLock { atRest in
       if let next = atRest[key] { atRest[key] = next - intervalNanoseconds }

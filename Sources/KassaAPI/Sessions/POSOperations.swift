@@ -26,6 +26,15 @@ enum POSOperations {
       let view = try await call.service.session(id, as: .device(call.principal))
       return .json(200, jsonObject { write(view, call.service, &$0) })
     },
+    .device("createConnectionToken", .post, "/pos/v1/connection-tokens") { call in
+      let connection = try await call.service.connectReader(as: call.principal)
+      return .json(
+        201,
+        jsonObject { object in
+          object.member("provider", connection.provider.rawValue)
+          object.member("secret", connection.secret)
+        })
+    },
     .device("markOwnSessionShown", .post, "/pos/v1/sessions/{session_id}/shown") { call in
       try await call.service.note(.shown, of: try call.call.pathID("session_id"), as: call.principal)
       return .noContent

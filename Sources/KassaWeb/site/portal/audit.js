@@ -1,8 +1,9 @@
 // Who changed what, newest first.
 
+import { date, dateAndTime, timeWithSeconds } from "/shared/format.js";
 import { h } from "/shared/view.js";
-import { dateAndTime, timeWithSeconds } from "/shared/format.js";
-import { empty, head, List, shortID, table } from "/portal/parts.js";
+import { all } from "/portal/api.js";
+import { empty, head, List, render, shortID, table } from "/portal/parts.js";
 import { say } from "/portal/texts.js";
 
 /** Where the subject of an entry is shown. */
@@ -11,6 +12,8 @@ const places = { session: "sessions", payment: "sessions", device: "devices", en
 export function auditScreen() {
   const list = new List("/portal/v1/audit-entries", {}, 50);
   list.load();
+  let keys = new Map();
+  all("/portal/v1/api-keys").then((found) => ((keys = new Map(found.map(({ id, name }) => [id, name]))), render()), () => {});
   return {
     refresh: () => list.cursors.length === 1 && list.refresh(),
     hear: () => list.cursors.length === 1 && list.refresh(),
@@ -19,10 +22,10 @@ export function auditScreen() {
       table(list, {
         caption: say("nav.audit"), key: (row) => String(row.position),
         columns: [
-          { title: say("audit.at"), cell: (row) => h("time", { datetime: row.at, title: timeWithSeconds(row.at) }, dateAndTime(row.at)), value: (row) => row.position },
+          { title: say("audit.at"), cell: (row) => h("time", { datetime: row.at, title: dateAndTime(row.at) }, `${date(row.at)}, ${timeWithSeconds(row.at)}`), value: (row) => row.position },
           { title: say("audit.what"), cell: (row) => h("span", null, say.knows(`event.${row.type}`) ? say(`event.${row.type}`) : row.type), value: (row) => row.type },
           { title: say("audit.subject"), cell: (row) => subject(row) },
-          { title: say("audit.who"), cell: (row) => h("span", null, say(`actor.${row.actor_kind}`), row.actor_id && [" ", shortID(row.actor_id)]), value: (row) => row.actor_kind },
+          { title: say("audit.who"), cell: (row) => h("span", null, say(`actor.${row.actor_kind}`), keys.has(row.actor_id) ? ` “${keys.get(row.actor_id)}”` : row.actor_id && [" ", shortID(row.actor_id)]), value: (row) => row.actor_kind },
         ],
         empty: empty("audit", say("audit.empty"), say("audit.emptyText")),
       }),

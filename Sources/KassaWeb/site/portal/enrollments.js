@@ -76,7 +76,7 @@ export function enrollmentsScreen({ query }) {
             { title: say("status"), cell: (row) => badge(row.status), value: (row) => row.status },
             { title: say("location"), cell: (row) => locations.get(row.location_id) ?? "–", value: (row) => locations.get(row.location_id) },
             { title: say("metadata"), cell: (row) => metadataView(row.metadata) ?? "–" },
-            { title: say("codes.expires"), cell: (row) => ago(row.expires_at), value: (row) => row.expires_at },
+            { title: say("codes.expires"), cell: (row) => (row.status === "PENDING" ? ago(row.expires_at) : "–"), value: (row) => row.expires_at },
           ],
           empty: filtered
             ? empty("codes", say("nothingFits"), say("nothingFitsText"), link(say("showAll"), "#/codes"))

@@ -9,6 +9,9 @@ import { say } from "/portal/texts.js";
 
 const path = "/portal/v1/payment-methods";
 
+/** A setting as a person reads it: `client_id` is “Client id”. */
+const settingName = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
+
 export function methodsScreen() {
   let methods = null;
   let problem = null;
@@ -39,7 +42,7 @@ export function methodsScreen() {
         ...fieldsOf(form.values.provider).map((field) => {
           const kept = isKept(form.values.provider, field.name);
           const given = {
-            label: say.knows(`setting.${field.name}`) ? say(`setting.${field.name}`) : field.name.replaceAll("_", " "),
+            label: settingName(field.name),
             hint: [field.explanation, !field.required && say("optional"), kept && say("methods.kept")].filter(Boolean).join(" – "),
             spellcheck: "false", autocomplete: "off", required: field.required && !kept,
           };
@@ -106,9 +109,9 @@ export function methodsScreen() {
       method.built_in && notice("", h("p", null, say("methods.builtIn"))),
       method.provider && facts([
         [say("methods.capture"), say(`capture.${method.capture}`)],
-        ...Object.entries(method.settings ?? {}).map(([key, value]) => [say.knows(`setting.${key}`) ? say(`setting.${key}`) : key.replaceAll("_", " "), h("code", { class: "address" }, value)]),
-        [say("methods.secrets"), method.secrets_kept?.length ? method.secrets_kept.map((each) => each.replaceAll("_", " ")).join(", ") : null],
-        [say("methods.notifications"), method.notification_url && h("span", { class: "with-copy" }, h("code", { class: "address" }, method.notification_url), copyButton(method.notification_url))],
+        ...Object.entries(method.settings ?? {}).map(([key, value]) => [settingName(key), h("code", { class: "address" }, value)]),
+        [say("methods.secrets"), method.secrets_kept?.length ? method.secrets_kept.map(settingName).join(", ") : null],
+        [say("methods.notifications"), method.provider !== "SIMULATED" && h("span", { class: "with-copy" }, h("code", { class: "address" }, method.notification_url), copyButton(method.notification_url))],
       ]),
       h("div", { "aria-live": "polite" },
         result === "asking" && spinner(say("methods.asking")),
@@ -118,7 +121,7 @@ export function methodsScreen() {
         method.providers.length > 0 && button(say(method.provider ? "change" : "methods.begin"), () => setUp(method), { kind: method.provider ? "" : "primary", "aria-label": `${say(method.provider ? "change" : "methods.begin")}: ${name}` }),
         method.provider && button(say(method.enabled ? "methods.switchOff" : "methods.switchOn"), () => toggle(method), { "aria-label": `${say(method.enabled ? "methods.switchOff" : "methods.switchOn")}: ${name}` }),
         method.provider && button(say("methods.check"), () => check(method), { disabled: result === "asking", "aria-label": `${say("methods.check")}: ${name}` }),
-        method.provider && method.notification_url && button(say("methods.subscribe"), () => subscribe(method), { "aria-label": `${say("methods.subscribe")}: ${name}` }),
+        method.provider && method.provider !== "SIMULATED" && button(say("methods.subscribe"), () => subscribe(method), { "aria-label": `${say("methods.subscribe")}: ${name}` }),
         method.provider && button(say("remove"), () => removeIt(method), { kind: "danger", "aria-label": `${say("remove")}: ${name}` })));
   };
   return {

@@ -5,12 +5,12 @@ import { digitsOf, money } from "/shared/format.js";
 import { h } from "/shared/view.js";
 import { get, post, withQuery } from "/portal/api.js";
 import { badge, button, confirmDialog, empty, facts, formDialog, go, head, link, List, moment, notice, problemNotice, render, shortID, spinner, table, tell, textField } from "/portal/parts.js";
-import { cart } from "/portal/sessions.js";
+import { cart, paymentText } from "/portal/sessions.js";
 import { minorUnits } from "/portal/testing.js";
 import { say } from "/portal/texts.js";
 
 const path = "/ordermanagement/v1/orders";
-const states = ["AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "CLOSED"];
+const states = ["AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED"];
 
 export function ordersScreen({ query }) {
   const list = new List("/portal/v1/orders", query);
@@ -61,7 +61,7 @@ export function orderScreen({ id, signal }) {
     render();
   };
   load();
-  const isUnderWay = () => [...(order?.refunds ?? []), ...(order?.captures ?? [])].some(({ status }) => status === "REQUESTED" || status === "UNKNOWN" || status === "PENDING");
+  const isUnderWay = () => [...order.refunds, ...order.captures].some(({ state }) => state === "REQUESTED");
   const timer = setInterval(() => order && isUnderWay() && document.visibilityState === "visible" && load(), 3000);
   signal.addEventListener("abort", () => clearInterval(timer));
 
@@ -98,8 +98,7 @@ export function orderScreen({ id, signal }) {
       if (problem && !order) return [head(say("orders.one"), { back }), problemNotice(problem, load)];
       if (!order) return [head(say("orders.one"), { back }), spinner()];
       const currency = order.purchase_currency;
-      const refundable = (order.captured_amount ?? 0) - (order.refunded_amount ?? 0) - underWay(order.refunds, "refunded_amount");
-      const capturable = order.status === "CANCELLED" ? 0 : (order.remaining_authorized_amount ?? 0);
+      const [refundable, capturable] = [order.refundable_amount, order.remaining_authorized_amount];
       return [
         head(say("orders.one"), {
           back,
@@ -115,26 +114,25 @@ export function orderScreen({ id, signal }) {
             h("section", { class: "card amount-card", "aria-label": say("amount") },
               h("p", { class: "amount-large figures" }, money(order.order_amount, currency)), h("p", null, badge(order.status)), bar(order)),
             h("section", { class: "card", "aria-label": say("details") }, facts([
-              [say("orders.captured"), money(order.captured_amount ?? 0, currency)],
+              [say("payment"), paymentText(order.payment)],
+              [say("orders.captured"), money(order.captured_amount, currency)],
               [say("orders.refunded"), order.refunded_amount ? money(order.refunded_amount, currency) : null],
               [say("orders.left"), order.remaining_authorized_amount ? money(order.remaining_authorized_amount, currency) : null],
               [say("reference"), order.merchant_reference1],
               [say("reference2"), order.merchant_reference2],
-              [say("sessions.one"), order.session_id && h("a", { href: `#/sessions/${order.session_id}` }, shortID(order.session_id))],
-              [say("created"), order.created_at && moment(order.created_at)],
+              [say("sessions.one"), h("a", { href: `#/sessions/${order.session_id}` }, shortID(order.session_id))],
+              [say("created"), moment(order.created_at)],
               ["id", h("code", { class: "id" }, order.order_id)],
             ])),
-            order.order_lines?.length > 0 && cart({ order_items: order.order_lines, order_amount: order.original_order_amount ?? order.order_amount, order_tax_amount: order.order_tax_amount, purchase_currency: currency })),
+            cart({ order_items: order.order_lines, order_amount: order.original_order_amount, order_tax_amount: order.order_tax_amount, purchase_currency: currency })),
           h("section", { class: "card", "aria-label": say("orders.movements") }, h("h2", null, say("orders.movements")), movements(order))),
       ];
     },
   };
 }
 
-const underWay = (refunds, member) => (refunds ?? []).filter(({ status }) => status === "REQUESTED" || status === "UNKNOWN" || status === "PENDING").reduce((sum, refund) => sum + (refund[member] ?? 0), 0);
-
 /** How much of the order was taken and given back. */
-function bar({ order_amount: whole, captured_amount: captured = 0, refunded_amount: refunded = 0 }) {
+function bar({ order_amount: whole, captured_amount: captured, refunded_amount: refunded }) {
   const share = (amount) => (whole > 0 ? (amount / whole) * 100 : 0);
   return h("svg", { class: "bar", viewBox: "0 0 100 4", preserveAspectRatio: "none", width: "100%", height: 10, "aria-hidden": "true" },
     h("rect", { class: "bar-base", width: 100, height: 4 }), h("rect", { class: "bar-captured", width: share(captured), height: 4 }),
@@ -143,12 +141,12 @@ function bar({ order_amount: whole, captured_amount: captured = 0, refunded_amou
 
 function movements(order) {
   const all = [
-    ...(order.captures ?? []).map((each) => ({ ...each, kind: "capture", id: each.capture_id, amount: each.captured_amount, at: each.captured_at ?? each.created_at })),
-    ...(order.refunds ?? []).map((each) => ({ ...each, kind: "refund", id: each.refund_id, amount: each.refunded_amount, at: each.refunded_at ?? each.created_at })),
+    ...order.captures.map((each) => ({ ...each, kind: "capture", id: each.capture_id, amount: each.captured_amount, at: each.created_at })),
+    ...order.refunds.map((each) => ({ ...each, kind: "refund", id: each.refund_id, amount: each.refunded_amount, at: each.created_at })),
   ].sort((a, b) => String(b.at).localeCompare(String(a.at)));
   if (all.length === 0) return h("p", { class: "quiet" }, say("orders.noMovements"));
   return h("ul", { class: "movements", role: "list" }, all.map((each) =>
     h("li", { key: `${each.kind} ${each.id}` },
-      h("div", null, h("p", { class: "strong" }, say(each.kind === "refund" ? "orders.refunded" : "orders.captured")), h("p", { class: "quiet" }, each.at && moment(each.at), each.reference && ` · ${each.reference}`), each.description && h("p", { class: "quiet" }, each.description)),
-      h("div", { class: "movement-amount" }, h("p", { class: "figures strong" }, `${each.kind === "refund" ? "−" : ""}${money(each.amount, order.purchase_currency)}`), each.status && badge(each.status)))));
+      h("div", null, h("p", { class: "strong" }, say(each.kind === "refund" ? "orders.refunded" : "orders.captured")), h("p", { class: "quiet" }, each.at && moment(each.at), each.reference && ` · ${each.reference}`), each.description && h("p", { class: "quiet" }, each.description), each.failure_message && h("p", { class: "quiet" }, each.failure_message)),
+      h("div", { class: "movement-amount" }, h("p", { class: "figures strong" }, `${each.kind === "refund" ? "−" : ""}${money(each.amount, order.purchase_currency)}`), badge(each.state)))));
 }

@@ -30,10 +30,10 @@ const paths = {
   orders: ["M6 3h12v18l-3-2-3 2-3-2-3 2z", "M9 8h6", "M9 12h6"],
   devices: ["M8 2.5h8a1 1 0 0 1 1 1v17a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1v-17a1 1 0 0 1 1-1z", "M11 18.5h2"],
   codes: ["M4 4h6v6H4z", "M14 4h6v6h-6z", "M4 14h6v6H4z", "M14 14h2v2M20 14v6M17 20h-3M20 17h-3"],
-  locations: ["M12 21s7-6.1 7-11.5A7 7 0 0 0 5 9.500C5 14.900 12 21 12 21z", "M12 12a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5z"],
-  methods: ["M3 6h18v12H3z", "M3 10h18", "M7 14.500h4"],
-  webhooks: ["M12 8a4 4 0 1 0-4.500 4L5 17", "M9 17h7", "M12 8l4 7", "M5 19.500a2.500 2.500 0 1 0 0-5", "M18 19.500a2.500 2.500 0 1 0-2-4"],
-  keys: ["M8 15a4 4 0 1 0 0 .01z", "M11 12l9-9", "M17 6l2.500 2.500", "M14 9l2 2"],
+  locations: ["M12 21s7-6.1 7-11.5A7 7 0 0 0 5 9.5C5 14.9 12 21 12 21z", "M12 12a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5z"],
+  methods: ["M3 6h18v12H3z", "M3 10h18", "M7 14.5h4"],
+  webhooks: ["M12 8a4 4 0 1 0-4.5 4L5 17", "M9 17h7", "M12 8l4 7", "M5 19.5a2.5 2.5 0 1 0 0-5", "M18 19.5a2.5 2.5 0 1 0-2-4"],
+  keys: ["M8 15a4 4 0 1 0 0 .01z", "M11 12l9-9", "M17 6l2.5 2.5", "M14 9l2 2"],
   audit: ["M6 3h9l4 4v14H6z", "M14 3v5h5", "M9 13h6", "M9 17h6"],
   security: ["M12 3l7 3v5c0 5-3 8-7 10-4-2-7-5-7-10V6z", "M9 12l2 2 4-4"],
   menu: ["M4 7h16", "M4 12h16", "M4 17h16"],
@@ -42,7 +42,7 @@ const paths = {
   forward: ["M9 5l7 7-7 7"],
   plus: ["M12 5v14", "M5 12h14"],
   copy: ["M9 9h11v11H9z", "M5 15H4V4h11v1"],
-  done: ["M5 13l4.500 4.500L19 7"],
+  done: ["M5 13l4.5 4.5L19 7"],
   warning: ["M12 4l9 16H3z", "M12 10v4", "M12 17v.01"],
   info: ["M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z", "M12 11v5", "M12 8v.01"],
   print: ["M7 8V3h10v5", "M5 8h14a1 1 0 0 1 1 1v8h-3", "M7 17H4V9", "M7 14h10v7H7z"],
@@ -94,9 +94,9 @@ export const ago = (value) =>
   value ? h("time", { datetime: value, title: dateAndTime(value) }, relative(value)) : h("span", { class: "quiet" }, say("never"));
 
 const kinds = {
-  PENDING: "warning", CONSUMED: "good", ONLINE: "good", FINALIZED: "good", DELIVERED: "good", ACTIVE: "accent", CREATED: "accent",
-  FAILED: "danger", DEAD: "danger", CAPTURED: "good", SUCCEEDED: "good", DONE: "good", REFUSED: "danger", UNKNOWN: "warning",
-  ENABLED: "good", ON: "good", IN_FORCE: "good", REFUNDED: "warning", PART_ENABLED: "good", ON: "good", IN_FORCE: "good", REFUNDED: "warning",
+  PENDING: "warning", CONSUMED: "good", ONLINE: "good", CREATED: "accent", ACTIVE: "accent", FINALIZED: "good", FAILED: "danger",
+  AUTHORIZED: "accent", PART_CAPTURED: "accent", CAPTURED: "good", REQUESTED: "warning", DONE: "good", REFUSED: "danger",
+  DELIVERED: "good", DEAD: "danger", ENABLED: "good", ON: "good", IN_FORCE: "good",
 };
 export const badge = (status) =>
   h("span", { class: `badge ${kinds[status] ?? ""}`, "data-status": status }, say.knows(`status.${status}`) ? say(`status.${status}`) : status);
@@ -240,7 +240,7 @@ export function table(list, { caption, columns, empty: whenEmpty, href, key }) {
           h("td", { role: "cell", "data-label": column.title, class: column.class }, index === 0 && href ? h("a", { href: href(row) }, column.cell(row)) : column.cell(row))))))),
     h("nav", { class: "pages", "aria-label": say("pages") },
       h("p", { class: "quiet figures", role: "status" }, total === undefined ? "" : say("range", { first: list.page.content.length ? first : 0, last: first + list.page.content.length - 1, total })),
-      h("div", { class: "actions" },
+      (list.cursors.length > 1 || list.page.next_cursor) && h("div", { class: "actions" },
         button(say("newer"), () => list.newer(), { kind: "small", icon: "back", disabled: list.cursors.length === 1 || list.isLoading }),
         button(say("older"), () => list.older(), { kind: "small older", icon: "forward", disabled: !list.page.next_cursor || list.isLoading }))));
 }

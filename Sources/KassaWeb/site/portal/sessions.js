@@ -58,7 +58,7 @@ export function sessionsScreen({ query }) {
   };
 }
 
-const paymentText = (payment) =>
+export const paymentText = (payment) =>
   !payment ? "–" : h("span", null, say(`method.${payment.method}`), payment.card ? ` ${payment.card.brand} •• ${payment.card.last_four}` : "", payment.failure_reason ? h("span", { class: "quiet" }, " ", reasonText(payment.failure_reason)) : null);
 
 const reasonText = (reason) => (say.knows(`reason.${reason}`) ? say(`reason.${reason}`) : reason);

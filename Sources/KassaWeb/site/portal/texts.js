@@ -37,8 +37,8 @@ const en = {
   "status.PENDING": "Waiting", "status.CONSUMED": "Used", "status.EXPIRED": "Expired", "status.CANCELLED": "Cancelled", "status.ONLINE": "Online", "status.OFFLINE": "Offline",
   "status.CREATED": "Waiting in line", "status.ACTIVE": "Being paid", "status.FINALIZED": "Paid", "status.FAILED": "Failed", "status.IN_FORCE": "In use", "status.REVOKED": "Revoked",
   "status.ENABLED": "On", "status.DISABLED": "Off", "status.ON": "On", "status.OFF": "Off", "status.NOT_SET_UP": "Not set up", "status.DELIVERED": "Delivered", "status.DEAD": "Given up",
-  "status.AUTHORIZED": "Authorised", "status.PART_CAPTURED": "Partly captured", "status.CAPTURED": "Captured", "status.REFUNDED": "Refunded", "status.PART_REFUNDED": "Partly refunded",
-  "status.CLOSED": "Closed", "status.REQUESTED": "Asked for", "status.DONE": "Done", "status.REFUSED": "Refused", "status.UNKNOWN": "Not known yet", "status.SUCCEEDED": "Done",
+  "status.AUTHORIZED": "Authorised", "status.PART_CAPTURED": "Partly captured", "status.CAPTURED": "Captured",
+  "status.REQUESTED": "Asked for", "status.DONE": "Done", "status.REFUSED": "Refused",
 
   "sessions.lead": "Each is one payment that a backend asked a device for. The newest comes first.", "sessions.one": "Session", "sessions.toOrder": "To the order",
   "sessions.empty": "No payment was asked for yet", "sessions.emptyText": "Your backend creates a session on a device, and it shows here at once.", "sessions.how": "How a backend does it",
@@ -95,7 +95,7 @@ const en = {
   "provider.SIMULATED": "the simulation", "provider.STRIPE_TERMINAL": "Stripe Terminal", "provider.SWISH": "Swish", "provider.VIPPS": "Vipps MobilePay", "provider.KLARNA": "Klarna",
 
   "webhooks.lead": "Where your backend hears of every step, signed.", "webhooks.one": "Webhook", "webhooks.create": "New webhook", "webhooks.change": "Change the webhook", "webhooks.nameHint": "To tell it from others.", "webhooks.url": "Address",
-  "webhooks.urlHint": "https only.", "webhooks.urlHintLocal": "https, or http://127.0.0.1 in the playground.", "webhooks.everything": "All events", "webhooks.types": "Events", "webhooks.all": "all", "webhooks.some": "{count} kinds", "webhooks.enabled": "Switched on",
+  "webhooks.urlHint": "https only.", "webhooks.urlHintLocal": "https, or http://127.0.0.1 in the playground.", "webhooks.everything": "All events", "webhooks.types": "Events", "webhooks.all": "all", "webhooks.some": ({ count }) => (count === 1 ? "1 kind" : `${count} kinds`), "webhooks.enabled": "Switched on",
   "webhooks.secret": "Signing secret", "webhooks.secretText": "Your backend checks every callback's signature with it.", "webhooks.secretHidden": "Shown once only. Lost it? Rotate.", "webhooks.rotate": "Rotate the secret", "webhooks.rotateText": "A new secret is made. For ten minutes callbacks are signed with both, so that nothing is lost while you change it.",
   "webhooks.bothSign": "The old secret still signs too, until {at}.", "webhooks.remove": "Remove the webhook", "webhooks.removeText": "Nothing is sent there any more, and its log is erased.", "webhooks.empty": "No webhook yet", "webhooks.emptyText": "Name an address of your backend, and Kassa tells it of every payment as it happens.",
   "webhooks.listen": "No backend yet? This prints what would be sent:", "webhooks.test": "Send a test event", "webhooks.testSent": "A test event is on its way.", "webhooks.gone": "Switched off, because the address answered 410 Gone. Change it to switch it on again.", "webhooks.off": "Switched off: nothing is sent.",
@@ -113,7 +113,8 @@ const en = {
   "event.enrollment.created": "Pairing code made", "event.enrollment.consumed": "Pairing code used", "event.enrollment.cancelled": "Pairing code cancelled", "event.enrollment.expired": "Pairing code expired", "event.device.paired": "Device paired", "event.device.changed": "Device changed", "event.device.deleted": "Device removed",
   "event.session.created": "Session created", "event.session.activated": "Session activated", "event.session.finalized": "Session paid", "event.session.cancelled": "Session cancelled", "event.session.expired": "Session expired", "event.session.failed": "Session failed", "event.payment.failed": "Payment attempt failed", "event.payment.late": "Late money given back",
   "event.webhook.created": "Webhook created", "event.webhook.changed": "Webhook changed", "event.webhook.secret_rotated": "Webhook secret rotated", "event.webhook.disabled": "Webhook switched off", "event.webhook.deleted": "Webhook removed", "event.webhook.test": "Test event sent",
-  "event.order.created": "Order created", "event.capture.created": "Captured", "event.refund.created": "Refunded",
+  "event.order.created": "Order created", "event.capture.created": "Captured", "event.refund.created": "Refunded", "event.order.cancelled": "Order cancelled", "event.capture.failed": "Capture refused", "event.refund.failed": "Refund refused",
+  "event.payment.action_changed": "Customer's page changed", "event.payment_method.created": "Payment method set up", "event.payment_method.changed": "Payment method changed", "event.payment_method.deleted": "Payment method removed",
 
   "security.lead": "How hard it is to guess a pairing code.", "security.chance": "Chance that a day of guessing hits any code", "security.oneIn": "1 in {count}", "security.none": "none: no code is live", "security.holds": "Below the bound that Kassa keeps. New codes grow longer by themselves when needed.",
   "security.broken": "Above the bound. Typed codes are refused until it holds again.", "security.live": "Codes that wait for a phone", "security.length": "Length of the next code", "security.symbols": "{count} random symbols and one that catches typing errors", "security.attempts": "Wrong attempts today", "security.ofAttempts": "{used} of {all} that are looked at",
@@ -155,8 +156,8 @@ const sv = {
   "status.PENDING": "Väntar", "status.CONSUMED": "Använd", "status.EXPIRED": "Utgången", "status.CANCELLED": "Avbruten", "status.ONLINE": "Ansluten", "status.OFFLINE": "Frånkopplad",
   "status.CREATED": "Väntar i kö", "status.ACTIVE": "Betalas nu", "status.FINALIZED": "Betald", "status.FAILED": "Misslyckad", "status.IN_FORCE": "I bruk", "status.REVOKED": "Återkallad",
   "status.ENABLED": "På", "status.DISABLED": "Av", "status.ON": "På", "status.OFF": "Av", "status.NOT_SET_UP": "Inte inställt", "status.DELIVERED": "Levererad", "status.DEAD": "Uppgiven",
-  "status.AUTHORIZED": "Reserverad", "status.PART_CAPTURED": "Delvis debiterad", "status.CAPTURED": "Debiterad", "status.REFUNDED": "Återbetald", "status.PART_REFUNDED": "Delvis återbetald",
-  "status.CLOSED": "Stängd", "status.REQUESTED": "Begärd", "status.DONE": "Klar", "status.REFUSED": "Nekad", "status.UNKNOWN": "Ännu inte känt", "status.SUCCEEDED": "Klar",
+  "status.AUTHORIZED": "Reserverad", "status.PART_CAPTURED": "Delvis debiterad", "status.CAPTURED": "Debiterad",
+  "status.REQUESTED": "Begärd", "status.DONE": "Klar", "status.REFUSED": "Nekad",
 
   "sessions.lead": "Var och en är en betalning som ett kassasystem har begärt på en enhet. Den nyaste först.", "sessions.one": "Session", "sessions.toOrder": "Till ordern",
   "sessions.empty": "Ingen betalning är begärd än", "sessions.emptyText": "Ditt kassasystem skapar en session på en enhet, och den visas här direkt.", "sessions.how": "Så gör ett kassasystem",
@@ -231,7 +232,8 @@ const sv = {
   "event.enrollment.created": "Parkopplingskod skapad", "event.enrollment.consumed": "Parkopplingskod använd", "event.enrollment.cancelled": "Parkopplingskod avbruten", "event.enrollment.expired": "Parkopplingskod utgången", "event.device.paired": "Enhet parkopplad", "event.device.changed": "Enhet ändrad", "event.device.deleted": "Enhet borttagen",
   "event.session.created": "Session skapad", "event.session.activated": "Session aktiverad", "event.session.finalized": "Session betald", "event.session.cancelled": "Session avbruten", "event.session.expired": "Session utgången", "event.session.failed": "Session misslyckad", "event.payment.failed": "Betalningsförsök misslyckat", "event.payment.late": "Sena pengar återlämnade",
   "event.webhook.created": "Webhook skapad", "event.webhook.changed": "Webhook ändrad", "event.webhook.secret_rotated": "Webhookens hemlighet bytt", "event.webhook.disabled": "Webhook avstängd", "event.webhook.deleted": "Webhook borttagen", "event.webhook.test": "Testhändelse skickad",
-  "event.order.created": "Order skapad", "event.capture.created": "Debiterad", "event.refund.created": "Återbetald",
+  "event.order.created": "Order skapad", "event.capture.created": "Debiterad", "event.refund.created": "Återbetald", "event.order.cancelled": "Order avbruten", "event.capture.failed": "Debitering nekad", "event.refund.failed": "Återbetalning nekad",
+  "event.payment.action_changed": "Kundens sida ändrad", "event.payment_method.created": "Betalningssätt inställt", "event.payment_method.changed": "Betalningssätt ändrat", "event.payment_method.deleted": "Betalningssätt borttaget",
 
   "security.lead": "Hur svårt det är att gissa en parkopplingskod.", "security.chance": "Chansen att en dags gissande träffar någon kod", "security.oneIn": "1 på {count}", "security.none": "ingen: ingen kod är giltig", "security.holds": "Under den gräns som Kassa håller. Nya koder blir längre av sig själva när det behövs.",
   "security.broken": "Över gränsen. Inskrivna koder nekas tills den åter hålls.", "security.live": "Koder som väntar på en telefon", "security.length": "Längden på nästa kod", "security.symbols": "{count} slumpade tecken och ett som fångar skrivfel", "security.attempts": "Felaktiga försök i dag", "security.ofAttempts": "{used} av {all} som prövas",

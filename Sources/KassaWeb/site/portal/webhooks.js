@@ -13,7 +13,8 @@ const path = "/portal/v1/webhooks";
 /** What can be subscribed to (contract of the callbacks). */
 const types = [
   "ipp.session.created", "ipp.session.activated", "ipp.session.finalized", "ipp.session.cancelled", "ipp.session.expired", "ipp.session.failed",
-  "ipp.payment.failed", "ipp.payment.late", "ipp.device.paired", "ipp.device.deleted", "order.created", "capture.created", "refund.created",
+  "ipp.payment.failed", "ipp.payment.late", "ipp.device.paired", "ipp.device.deleted", "order.created", "order.cancelled", "capture.created", "capture.failed",
+  "refund.created", "refund.failed",
 ];
 
 const eventsView = (events) => (events[0] === "*" ? say("webhooks.all") : say("webhooks.some", { count: events.length }));

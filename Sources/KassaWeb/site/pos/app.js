@@ -273,6 +273,7 @@ async function begin() {
   const begun = await begunPairing();
   if (begun) return beginPairingScreen(begun.token ?? null, begun);
   if (!phone) beginPairingScreen(null);
+  else if (location.pathname === "/pos/pair") history.replaceState(null, "", "/pos");
 }
 
 /** The app's own files are kept on the phone; a new version is taken when nothing is on the screen. */

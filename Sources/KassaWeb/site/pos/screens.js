@@ -207,8 +207,12 @@ function itemRow(item, currency, index) {
 const shortReasons = new Set(["TIMED_OUT", "NOT_STARTED", "CANCELLED", "CANCELLED_BY_BUYER"]);
 const otherCard = new Set(["LOST_CARD", "STOLEN_CARD", "EXPIRED_CARD", "INCORRECT_NUMBER", "CARD_VELOCITY_EXCEEDED", "INSUFFICIENT_FUNDS"]);
 
+/** What is said otherwise where no card was there. */
+const reasonsWithoutCard = { CANCELLED: "CANCELLED_BY_BUYER", DECLINED_GENERIC: "DECLINED", INSUFFICIENT_FUNDS: "noFunds" };
+
 const reason = (payment) => {
-  const key = `reason.${payment.failure_reason}`;
+  const word = (payment.method !== "CARD" && reasonsWithoutCard[payment.failure_reason]) || payment.failure_reason;
+  const key = `reason.${word}`;
   return say(say.knows(key) ? key : "reason.other");
 };
 const advice = (payment) => {
@@ -322,15 +326,15 @@ function paidScreen(context, session) {
       h("h1", { class: "centred", tabindex: "-1" }, say("paid.title")),
       h("div", { class: "price centred" }, bigAmount(session.order_amount, session.purchase_currency)),
       till.wasPaidBefore.has(session.session_id) && notice("warning", icons.warning, "before", say("paid.before")),
+      receipt?.receipt_url && h("div", { class: "receipt-code", key: "receipt-code" },
+        h("div", { class: "qr-card small" }, drawing(receipt.receipt_url, say("paid.receiptQR"))),
+        h("div", null, h("h2", null, say("paid.receiptQR")), h("p", { class: "quiet" }, say("paid.receiptQRText")),
+          h("p", null, h("a", { href: new URL(receipt.receipt_url).pathname, target: "_blank", rel: "noopener" }, say("paid.receipt"))))),
       h("dl", { class: "facts" },
         session.payment && fact("pay", say(`method.${session.payment.method}`), card ? say("paid.card", { brand: card.brand.charAt(0).toUpperCase() + card.brand.slice(1), lastFour: card.last_four }) : ""),
         session.merchant_reference1 && fact("reference", say("cart.reference"), session.merchant_reference1),
         receipt?.paid_at && fact("at", say("paid.at"), h("time", { datetime: receipt.paid_at }, dateAndTime(receipt.paid_at))),
-        session.order_id && fact("order", say("paid.order"), session.order_id)),
-      receipt?.receipt_url && h("div", { class: "receipt-code", key: "receipt-code" },
-        h("div", { class: "qr-card small" }, drawing(receipt.receipt_url, say("paid.receiptQR"))),
-        h("div", null, h("h2", null, say("paid.receiptQR")), h("p", { class: "quiet" }, say("paid.receiptQRText")),
-          h("p", null, h("a", { href: new URL(receipt.receipt_url).pathname, target: "_blank", rel: "noopener" }, say("paid.receipt")))))),
+        session.order_id && fact("order", say("paid.order"), session.order_id))),
     items(context, session),
   ], doneButton(context));
 }

@@ -224,6 +224,8 @@ export class Till {
     const known = this.sessions.get(session.session_id);
     if (known && known.version > session.version) return;
     this.sessions.set(session.session_id, session);
+    // What was asked for has happened, as the stream may tell before the answer is there.
+    if (this.doing && session.session_id === this.openID && session.version > this.doingSince) this.doing = null;
     if (!known && isNew && !isOver(session)) this.onArrival(session);
     if (known && !isOver(known) && isOver(session) && session.session_id !== this.openID) {
       this.ended = session;
@@ -280,6 +282,7 @@ export class Till {
     const session = this.open;
     if (!session || this.doing) return;
     this.doing = name;
+    this.doingSince = session.version;
     this.trouble = null;
     this.onChange();
     try {
@@ -290,7 +293,7 @@ export class Till {
       this.noteRefusal(error, session, name);
     } finally {
       await this.readSession(session.session_id);
-      this.doing = null;
+      if (this.doing === name) this.doing = null;
       this.onChange();
     }
   }

@@ -7,13 +7,13 @@ import { h, show } from "/shared/view.js";
 
 const say = speaker({
   en: {
-    title: "Receipt", paid: "Paid", total: "Total", tax: "of which tax", reference: "Reference", order: "Order", time: "Time", method: "Paid with", items: "Items",
+    title: "Receipt", paid: "Paid", total: "Total", tax: "of which tax", refunded: "Given back", reference: "Reference", order: "Order", time: "Time", method: "Paid with", items: "Items",
     print: "Print or save", each: "{count} × {price}", discount: "{amount} off", rate: "{rate} tax", card: "{brand} ending in {lastFour}", item: "Item", amount: "Amount",
     missing: "There is no such receipt", missingText: "The address may be incomplete. Scan the code once more.", unreachable: "The receipt cannot be read now", again: "Try again",
     CARD: "Card", KLARNA: "Klarna", SWISH: "Swish", VIPPS: "Vipps",
   },
   sv: {
-    title: "Kvitto", paid: "Betalt", total: "Summa", tax: "varav moms", reference: "Referens", order: "Order", time: "Tid", method: "Betalt med", items: "Varor",
+    title: "Kvitto", paid: "Betalt", total: "Summa", tax: "varav moms", refunded: "Återbetalt", reference: "Referens", order: "Order", time: "Tid", method: "Betalt med", items: "Varor",
     print: "Skriv ut eller spara", each: "{count} × {price}", discount: "{amount} rabatt", rate: "{rate} moms", card: "{brand} som slutar på {lastFour}", item: "Vara", amount: "Belopp",
     missing: "Kvittot finns inte", missingText: "Adressen kan vara ofullständig. Skanna koden en gång till.", unreachable: "Kvittot kan inte läsas just nu", again: "Försök igen",
     CARD: "Kort", KLARNA: "Klarna", SWISH: "Swish", VIPPS: "Vipps",
@@ -43,7 +43,8 @@ function receipt(read) {
         h("td", null, money(item.total_amount, currency))))),
       h("tfoot", null,
         h("tr", { class: "total" }, h("th", { scope: "row" }, say("total")), h("td", null, money(read.order_amount, currency))),
-        h("tr", null, h("th", { scope: "row", class: "quiet" }, say("tax")), h("td", { class: "quiet" }, money(read.order_tax_amount, currency))))),
+        h("tr", null, h("th", { scope: "row", class: "quiet" }, say("tax")), h("td", { class: "quiet" }, money(read.order_tax_amount, currency))),
+        read.refunded_amount > 0 && h("tr", null, h("th", { scope: "row" }, say("refunded")), h("td", null, money(-read.refunded_amount, currency))))),
     h("dl", { class: "facts" },
       fact(say("method"), payment && (brand ? say("card", { brand, lastFour: payment.card.last_four }) : say(payment.method))),
       fact(say("time"), h("time", { datetime: read.paid_at }, dateAndTime(read.paid_at))),

@@ -226,7 +226,7 @@ function steps() {
       h("div", { class: "step-body" },
         h("h2", null, say("step1")),
         h("p", null, say("step1Text")),
-        device && outcome(say("phoneReady", { name: device.name })),
+        device && !pairing && outcome(say("phoneReady", { name: device.name })),
         pairing && h("p", { role: "status" }, say(pairing.isBlocked ? "blocked" : "waiting"), " ", h("a", { href: pairing.address, target: "_blank", rel: "noopener" }, say("pairAgain"))),
         h("div", { class: "actions" },
           button(say("simulated"), useSimulated, { kind: device ? "" : "primary", name: "simulated" }), button(say("window"), openApp, { name: "window" }))),
