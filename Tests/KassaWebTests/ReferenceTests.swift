@@ -166,6 +166,9 @@ extension Web {
         try await browser.press(right)
         try await browser.wait(for: "document.activeElement.id === 'tab-javascript'")
         #expect(try await browser.text("#sample-code").contains("await fetch("))
+
+        try await browser.reload()
+        try await browser.wait(for: "document.querySelector('[data-operation=rotateWebhookSecret]')")
         #expect(try await browser.focusOrder(stepsMax: 60).count > 20)
       }
     }
