@@ -85,8 +85,8 @@ let package = Package(
     .target(
       name: "KassaServer",
       dependencies: [
-        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService",
-        "KassaStore",
+        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaPostgres", "KassaProviders", "KassaSQLite",
+        "KassaService", "KassaStore",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -138,7 +138,9 @@ let package = Package(
       ], swiftSettings: strict),
     // Databases for tests: files, or those of a PostgreSQL of the test run's own.
     .target(
-      name: "KassaTestDatabases", dependencies: ["CLibPQ", "KassaPostgres", "KassaSQLite", "KassaStore"],
+      name: "KassaTestDatabases", dependencies: [
+        "CLibPQ", "KassaPostgres", "KassaSQLite", "KassaStore", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       path: "Tests/KassaTestDatabases", swiftSettings: strict),
     .testTarget(
       name: "KassaPostgresTests",
@@ -148,12 +150,12 @@ let package = Package(
     .testTarget(
       name: "KassaServiceTests",
       dependencies: [
-        "KassaDomain", "KassaService", "KassaSQLite", "KassaStore", "StoreConformance",
+        "KassaDomain", "KassaService", "KassaStore", "KassaTestDatabases", "StoreConformance",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     .testTarget(
       name: "KassaSessionTests",
-      dependencies: ["KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore"],
+      dependencies: ["KassaDomain", "KassaProviders", "KassaService", "KassaStore", "KassaTestDatabases"],
       swiftSettings: strict),
     .testTarget(
       name: "KassaProviderTests",
@@ -170,8 +172,8 @@ let package = Package(
     .testTarget(
       name: "KassaDeliveryTests",
       dependencies: [
-        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaSQLite", "KassaServer", "KassaService",
-        "KassaStore",
+        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaServer", "KassaService", "KassaStore",
+        "KassaTestDatabases",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -184,7 +186,7 @@ let package = Package(
     .target(
       name: "KassaTestSupport",
       dependencies: [
-        "KassaJSON",
+        "KassaJSON", "KassaTestDatabases",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -195,7 +197,8 @@ let package = Package(
         "KassaAPI", "KassaDomain", "KassaJSON", "KassaTestSupport", "kassa", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
+      name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestDatabases", "KassaTestSupport", "kassa"],
+      swiftSettings: strict),
     // Drives a real browser: Debian's chromium and chromium-driver.
     .testTarget(
       name: "KassaWebTests", dependencies: ["KassaDomain", "KassaJSON", "KassaTestSupport", "kassa"],

@@ -4,7 +4,7 @@ import KassaStore
 enum Migrations {
   /// Applies what is missing, alone among all programs that open the database. Throws `StoreError.unusable` for a
   /// database that is newer than this program, or another program's.
-  static func run(on connection: PostgresConnection, database: String) throws {
+  static func run(on connection: PostgresConnection, database: String, makesSchema: Bool) throws {
     do {
       if connection.parameter("server_encoding") != "UTF8" {
         throw StoreError.unusable(
@@ -17,7 +17,7 @@ enum Migrations {
       }
       _ = try connection.ask("SELECT pg_advisory_lock($1)", [.integer(AdvisoryLock.migrations.key([]))])
       // The connection is used for this alone, and its end gives the lock back whatever happens.
-      let applied = try appliedSteps(on: connection, database: database)
+      let applied = try appliedSteps(on: connection, database: database, makesSchema: makesSchema)
       if let newest = applied.max(), newest > Schema.steps.count {
         throw StoreError.unusable(
           OperatorDetail("\(database) was made by a newer Kassa; run that version, or restore a backup made before"))
@@ -40,12 +40,18 @@ enum Migrations {
   private static let versionMin = 140_000
 
   /// The numbers of the steps that were applied. Makes their table in an empty database.
-  private static func appliedSteps(on connection: PostgresConnection, database: String) throws -> [Int64] {
+  private static func appliedSteps(
+    on connection: PostgresConnection, database: String, makesSchema: Bool
+  ) throws -> [Int64] {
     let tables = try connection.ask(
       "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
     let names = (0..<tables.rowCount).map { tables[$0].text(0) }
     if !names.isEmpty, !names.contains("kassa_migrations") {
       throw StoreError.unusable(OperatorDetail("\(database) is a database of another program"))
+    }
+    if names.isEmpty, !makesSchema {
+      throw StoreError.unusable(
+        OperatorDetail("\(database) is empty: name another with --database-url, or make it Kassa's with kassa migrate"))
     }
     if names.isEmpty {
       try connection.runScript(

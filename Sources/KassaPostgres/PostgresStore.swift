@@ -14,11 +14,14 @@ package final class PostgresStore: Store {
   private let announcer: Announcer
   private let isClosed = Atomic<Bool>(false)
 
-  /// Opens the database at `address` and brings its schema up to date. Throws `StoreError.unusable` when it is newer than
+  /// Opens the database at `address` and brings its schema up to date; an empty one gets a schema only if `makesSchema`.
+  /// Throws `StoreError.unusable` when it is newer than
   /// this program or not a database of Kassa's, and `StoreError.unavailable` when the server cannot be reached for some
   /// seconds. Blocks meanwhile.
-  package init(_ address: PostgresAddress, limits: PostgresLimits = PostgresLimits()) throws {
-    try Self.migrate(address, limits: limits)
+  package init(
+    _ address: PostgresAddress, limits: PostgresLimits = PostgresLimits(), makesSchema: Bool = true
+  ) throws {
+    try Self.migrate(address, limits: limits, makesSchema: makesSchema)
     let maker = ConnectionMaker(address, limits)
     self.maker = maker
     let announcer = Announcer(maker)
@@ -29,12 +32,15 @@ package final class PostgresStore: Store {
   }
 
   /// Only brings the schema up to date. Throws and blocks as opening does.
-  package static func migrate(_ address: PostgresAddress, limits: PostgresLimits = PostgresLimits()) throws {
+  package static func migrate(
+    _ address: PostgresAddress, limits: PostgresLimits = PostgresLimits(), makesSchema: Bool = true
+  ) throws {
     let maker = ConnectionMaker(address, limits)
     let end = PostgresConnection.now() + maker.limits.openingSeconds * 1000
     while true {
       do {
-        try Migrations.run(on: try maker.connect(.migrating), database: maker.address.description)
+        try Migrations.run(
+          on: try maker.connect(.migrating), database: maker.address.description, makesSchema: makesSchema)
         return
       } catch let failure as PostgresFailure {
         guard PostgresConnection.now() < end else { throw failure.storeError }

@@ -4,6 +4,7 @@ import HummingbirdCore
 import KassaAPI
 import KassaDelivery
 import KassaDomain
+import KassaPostgres
 import KassaProviders
 import KassaSQLite
 import KassaService
@@ -119,11 +120,21 @@ package enum KassaServer {
       logger: settings.logging.logger("kassa.http", from: .warning))
   }
 
-  package static func openStore(_ database: DatabaseAddress) throws -> SQLiteStore {
+  /// Opens the database. One that is missing, or empty, is made only if `makesDatabase`.
+  package static func openStore(_ database: DatabaseAddress, makesDatabase: Bool = true) throws -> any Store {
     do {
-      return try SQLiteStore(path: database.sqlitePath)
+      switch database {
+      case .sqlite(let path):
+        guard makesDatabase || FileManager.default.fileExists(atPath: path) else {
+          throw StoreError.unusable(OperatorDetail("there is no database at \(path)"))
+        }
+        return try SQLiteStore(path: path)
+      case .postgres(let address): return try PostgresStore(address, makesSchema: makesDatabase)
+      }
     } catch StoreError.unusable(let detail) {
       throw SettingsError(detail.text)
+    } catch StoreError.unavailable(let detail) {
+      throw SettingsError("\(database) cannot be reached: \(detail.text)")
     }
   }
 
@@ -197,12 +208,11 @@ package enum KassaServer {
       try await service.claimInstallation()
     } catch InstallationMismatch.environment(let stored) {
       throw SettingsError(
-        "\(database.sqlitePath) belongs to a \(stored.rawValue) installation and cannot be used as "
-          + "\(service.environment.rawValue): name another file with --database-url")
+        "\(database) belongs to a \(stored.rawValue) installation and cannot be used as "
+          + "\(service.environment.rawValue): name another database with --database-url")
     } catch InstallationMismatch.secretKey {
       throw SettingsError(
-        "the secret key is not that of \(database.sqlitePath): restore \(SecretKey.path(of: database)), or set "
-          + "\(SettingName.secretKey.variable) to the right one")
+        "the secret key is not that of \(database): \(SecretKey.place(of: database)) to the right one")
     }
   }
 

@@ -22,7 +22,7 @@ package struct KassaService: Sendable {
   let hooks: ServiceHooks
   let webhookGate: any WebhookGate
   private let readiness = Readiness()
-  /// Rings after every commit of this process.
+  /// Rings after every commit of this process, and when other servers' commits may be seen.
   package let commits = CommitSignal()
 
   /// Without `providers` those are asked that merchants configured. `clock` gives the present moment; it never runs
@@ -47,6 +47,13 @@ package struct KassaService: Sendable {
       providers ?? ConfiguredProviders(store: store, secrets: secrets, kinds: providerKinds)
     self.hooks = hooks
     self.clock = clock
+    store.whenHinted { [commits, signals] hint in
+      switch hint {
+      case .devices(let devices): for device in devices { signals.wake(device) }
+      case .anything: signals.wakeAll()
+      }
+      commits.ring()
+    }
   }
 
   package var now: Timestamp { clock() }

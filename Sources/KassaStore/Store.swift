@@ -2,6 +2,8 @@ import KassaDomain
 
 /// Where Kassa keeps its truth. One adapter per engine; `StoreConformance` holds every adapter to these contracts.
 ///
+/// After an error of the store a body must end: what it does in the same transaction then is undone with the rest.
+///
 /// Bodies are synchronous, so nothing can be awaited inside a transaction. They may run more than once (after a conflict
 /// on an engine that has them), so they must have no effect but through the transaction: identifiers, time and randomness
 /// are made before and captured.

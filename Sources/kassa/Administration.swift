@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import KassaDomain
-import KassaSQLite
 import KassaServer
 import KassaService
 import KassaStore
@@ -16,7 +15,7 @@ struct AdministrationOptions: ParsableArguments {
   /// Opens the database, runs `body`, and closes it. A database that is missing is made only if `makesDatabase`: a slip in
   /// its path must not look like an empty installation.
   func withService<Value>(
-    makesDatabase: Bool = false, _ body: (KassaService, SQLiteStore) async throws -> Value
+    makesDatabase: Bool = false, _ body: (KassaService, any Store) async throws -> Value
   ) async throws
     -> Value
   {
@@ -24,13 +23,12 @@ struct AdministrationOptions: ParsableArguments {
       options: database.given, variables: ProcessInfo.processInfo.environment, file: database.configFile)
     let asked = try environmentSetting(environment, source)
     var settings = try ServerSettings(source, environment: asked ?? .production, databasePath: "kassa.sqlite")
-    if !makesDatabase, !FileManager.default.fileExists(atPath: settings.database.sqlitePath) {
+    if !makesDatabase, case .sqlite(let path) = settings.database, !FileManager.default.fileExists(atPath: path) {
       throw SettingsError(
-        "there is no database at \(settings.database.sqlitePath): name it with --database-url, or make one with "
-          + "kassa merchants create")
+        "there is no database at \(path): name it with --database-url, or make one with kassa merchants create")
     }
     let secrets = try KassaServer.loadSecrets(settings)
-    let store = try KassaServer.openStore(settings.database)
+    let store = try KassaServer.openStore(settings.database, makesDatabase: makesDatabase)
     let http = KassaServer.makeHTTPClient()
     func end() async {
       await http.shutdown()
@@ -46,7 +44,7 @@ struct AdministrationOptions: ParsableArguments {
       return value
     } catch ServiceFailure.notFound {
       await end()
-      throw SettingsError("there is nothing with this id in \(settings.database.sqlitePath)")
+      throw SettingsError("there is nothing with this id in \(settings.database)")
     } catch {
       await end()
       throw error
@@ -202,7 +200,7 @@ struct Doctor: AsyncParsableCommand {
     name + String(repeating: " ", count: max(1, 24 - name.count)) + value
   }
 
-  private static func commitLatency(_ store: SQLiteStore) async throws -> String {
+  private static func commitLatency(_ store: any Store) async throws -> String {
     var milliseconds: [Double] = []
     for _ in 0..<probes {
       let duration = try await ContinuousClock().measure { try await store.checkWritable() }

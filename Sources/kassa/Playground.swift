@@ -20,7 +20,7 @@ struct Playground: AsyncParsableCommand {
       try options.source(), environment: .playground, databasePath: "kassa-playground.sqlite")
     try await KassaServer.run(settings, emulators: BuiltInEmulators()) { ready in
       if let playground = ready.playground {
-        Console.say(Self.welcome(ready.url, playground.merchant, playground.apiKey, settings.database.sqlitePath))
+        Console.say(Self.welcome(ready.url, playground.merchant, playground.apiKey, settings.database.description))
       }
     }
   }

@@ -1,9 +1,9 @@
 import Foundation
 import KassaDomain
 import KassaProviders
-import KassaSQLite
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import Synchronization
 import Testing
 
@@ -18,7 +18,7 @@ final class TestClock: Sendable {
 
 /// A merchant with devices, a service on a database of its own in a temporary folder, and a simulated card network.
 final class Shop: Sendable {
-  let store: SQLiteStore
+  let store: any Store
   let clock: TestClock
   private let secrets: ServerSecrets
   let cards: SimulatedCardProvider
@@ -34,13 +34,13 @@ final class Shop: Sendable {
     answerSeconds: Int64 = 15, clock: TestClock = TestClock(), scans: ScanNetwork? = nil,
     kinds: ((SimulatedCardProvider) -> [ProviderKind])? = nil, builtIn: [BuiltInMethod] = [],
     movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in },
-    around: @Sendable (SQLiteStore) -> any Store = { $0 },
+    around: @Sendable (any Store) -> any Store = { $0 },
     before: @Sendable (SimulatedCardProvider) -> any PaymentProvider = { $0 }
   ) async throws {
     self.clock = clock
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("kassa-sessions-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    store = try SQLiteStore(path: folder.appendingPathComponent("kassa.sqlite").path)
+    store = try TestDatabase(path: folder.appendingPathComponent("kassa.sqlite").path).open()
     cards = SimulatedCardProvider(store: store)
     let notices = Notices()
     self.notices = notices

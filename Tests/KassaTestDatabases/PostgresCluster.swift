@@ -72,17 +72,20 @@ package final class PostgresCluster: Sendable {
   }
 
   /// A new database with Kassa's schema and nothing in it.
-  package func makeDatabase() throws -> PostgresAddress {
+  package func makeDatabase() throws -> PostgresAddress { try makeNamedDatabase().address }
+
+  /// The same, with its URL in words.
+  package func makeNamedDatabase() throws -> (address: PostgresAddress, url: String) {
     let name = "test_\(databases.add(1, ordering: .relaxed).newValue)"
     try execute("CREATE DATABASE \(name) TEMPLATE \(Self.template)")
-    return try address(of: name)
+    return (try address(of: name), url(of: name))
   }
 
   /// A new database without anything in it.
-  package func makeEmptyDatabase(_ options: String = "") throws -> PostgresAddress {
+  package func makeEmptyDatabase(_ options: String = "") throws -> (address: PostgresAddress, url: String) {
     let name = "empty_\(databases.add(1, ordering: .relaxed).newValue)"
     try execute("CREATE DATABASE \(name) \(options)")
-    return try address(of: name)
+    return (try address(of: name), url(of: name))
   }
 
   private func execute(_ sql: String) throws {

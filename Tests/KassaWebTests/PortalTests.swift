@@ -66,7 +66,8 @@ import Testing
       try await browser.click("Sign out", "button")
       try await browser.waitForText("The portal opens with an API key")
       #expect(try await browser.command("GET", "/cookie").elements.isEmpty)
-      try await browser.command("POST", "/back")
+      // Loading anew does not bring it back.
+      try await browser.open("\(server.url)/portal#/devices")
       try await browser.command("POST", "/refresh")
       try await browser.waitForText("The portal opens with an API key")
     }
@@ -244,7 +245,7 @@ import Testing
       #expect(sent[0].isSigned(by: secret))
       try await browser.wait(
         "the delivery", "return document.querySelector('.delivery [data-status=DELIVERED]') !== null")
-      try await browser.click("webhook.test", ".delivery-open")
+      try await browser.click("ipp.webhook.test", ".delivery-open")
       try await browser.wait(
         "the payload", "return document.querySelector('.payload')?.innerText.includes('webhook_id')")
       try await browser.expectNoFlaws("a delivery")

@@ -220,6 +220,10 @@ struct Problem: Sendable {
       return tooMany(
         code: "too_many_streams", detail: "this device has \(Limits.streamsPerDeviceMax) streams open: close one",
         limit: Int64(Limits.streamsPerDeviceMax), windowSeconds: 60, retryAfterSeconds: 5)
+    case .idempotencyInProgress:
+      return Problem(
+        status: 409, code: "idempotency_in_progress", title: "Conflict",
+        detail: "a request with this Idempotency-Key is still running", headers: [(.retryAfter, "1")])
     case .changedMeanwhile:
       return Problem(
         status: 503, code: "store_unavailable", title: "Service Unavailable",

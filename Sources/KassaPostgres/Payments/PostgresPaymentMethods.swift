@@ -26,7 +26,7 @@ struct PostgresPaymentMethods: PaymentMethodTable {
     try session.first(
       """
       SELECT \(Self.columns) FROM payment_methods
-      WHERE merchant_id = $1 AND method = $2 AND provider = $3\(session.locking("FOR NO KEY UPDATE"))
+      WHERE merchant_id = $1 AND method = $2 AND provider = $3\(session.locking("FOR SHARE"))
       """,
       .id(merchant), .text(method.rawValue), .text(provider.rawValue)
     ) { try Self.configured($0) }

@@ -7,7 +7,6 @@ extension StripeTerminalProvider: NotifyingProvider {
   private static let events = [
     "payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.amount_capturable_updated",
     "payment_intent.canceled", "terminal.reader.action_succeeded", "terminal.reader.action_failed",
-    "terminal.reader.action_updated",
   ]
 
   /// Signed events come to one address for all attempts; which one it is about is in the metadata of its PaymentIntent.

@@ -1,8 +1,9 @@
 import KassaStore
 import Synchronization
 
-/// Tells listeners in this process that something was committed: a hint to look, never data. Hints that come while a
-/// listener is busy become one. Commits of other processes are not noticed: listeners must also look now and then.
+/// Tells listeners in this process that something was committed, here or on another server of the same database: a hint
+/// to look, never data. Hints that come while a listener is busy become one. Some may be lost, and of a database that one
+/// server has for itself the commits of other processes are not noticed: listeners must also look now and then.
 package final class CommitSignal: Sendable {
   private struct State {
     var next = 0
@@ -63,5 +64,6 @@ struct SignallingStore: Store {
   var activity: StoreActivity { base.activity }
   func checkWritable() async throws { try await base.checkWritable() }
   func diagnose() async throws -> [StoreFinding] { try await base.diagnose() }
+  func whenHinted(_ handler: @escaping @Sendable (StoreHint) -> Void) { base.whenHinted(handler) }
   func close() async { await base.close() }
 }

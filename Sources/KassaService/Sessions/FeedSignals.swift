@@ -35,6 +35,11 @@ package final class FeedSignals: Sendable {
     for wake in waiting { wake() }
   }
 
+  package func wakeAll() {
+    let waiting = state.withLock { $0.waiters.values.flatMap { Array($0.values) } }
+    for wake in waiting { wake() }
+  }
+
   /// Streams that listen now.
   package var count: Int { state.withLock { $0.waiters.values.reduce(0) { $0 + $1.count } } }
 

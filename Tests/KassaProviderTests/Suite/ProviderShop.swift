@@ -28,12 +28,12 @@ final class ProviderShop: Sendable {
     let description: String
   }
 
-  /// Ends everything, whatever `body` does. `limits` bound the calls to the provider.
+  /// Ends everything, whatever `body` does. `limits` bound the calls to the provider; a careless adapter is the control.
   static func with(
-    _ harness: ProviderHarness, limits: CallLimits = CallLimits(pauseMilliseconds: 5),
+    _ harness: ProviderHarness, limits: CallLimits = CallLimits(pauseMilliseconds: 5), isCareless: Bool = false,
     _ body: (ProviderShop) async throws -> Void
   ) async throws {
-    let shop = try await ProviderShop(harness, limits)
+    let shop = try await ProviderShop(harness, limits, isCareless)
     let result: Result<Void, any Error>
     do {
       result = .success(try await body(shop))
@@ -44,7 +44,7 @@ final class ProviderShop: Sendable {
     try result.get()
   }
 
-  private init(_ harness: ProviderHarness, _ limits: CallLimits) async throws {
+  private init(_ harness: ProviderHarness, _ limits: CallLimits, _ isCareless: Bool) async throws {
     self.harness = harness
     let emulator = try harness.emulator()
     self.emulator = emulator
@@ -57,10 +57,11 @@ final class ProviderShop: Sendable {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     store = try SQLiteStore(path: folder.appendingPathComponent("kassa.sqlite").path)
     let url = receiver.url
+    let kind = harness.kind(http, clock)
     service = KassaService(
       store: store, secrets: try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes))),
       environment: .playground, settings: ServiceSettings(publicURL: { url }),
-      providerKinds: [harness.kind(http, clock)], clock: clock)
+      providerKinds: [isCareless ? CarelessProvider.kind(kind) : kind], clock: clock)
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")

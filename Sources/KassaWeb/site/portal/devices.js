@@ -53,7 +53,10 @@ export function deviceScreen({ id, signal }) {
   let locations = [];
   const sessions = new List("/ipp/v1/sessions", { device_id: id }, 5);
   sessions.load();
+  let isGone = false;
+  let hasLeft = false;
   const load = async () => {
+    if (isGone) return;
     try {
       device = await get(`${path}/${id}`);
       problem = null;
@@ -92,17 +95,29 @@ export function deviceScreen({ id, signal }) {
     });
   const removeIt = () =>
     confirmDialog(say("devices.remove"), say("devices.removeText", { name: device.name || device.hardware_id }), say("devices.remove"), async () => {
-      await remove(`${path}/${id}`);
-      tell(say("devices.removed"));
-      go("/devices");
+      isGone = true;
+      try {
+        await remove(`${path}/${id}`);
+      } catch (found) {
+        isGone = false;
+        throw found;
+      }
+      leave();
     });
+  /** Removed, here or by somebody else: there is nothing left to show. */
+  const leave = () => {
+    if (signal.aborted || hasLeft) return;
+    isGone = hasLeft = true;
+    tell(say("devices.removed"));
+    go("/devices");
+  };
 
   const back = { href: "#/devices", label: say("nav.devices") };
   return {
     refresh: load,
     hear: (name, data) => {
       if (name.startsWith("ipp.session.")) sessions.refresh();
-      if (name.startsWith("ipp.device.") && data.device_id === id) load();
+      if (name === "ipp.device.deleted" && data.device_id === id) leave();
     },
     view: () => {
       if (problem && !device) return [head(say("devices.one"), { back }), problemNotice(problem, load)];

@@ -168,7 +168,8 @@ async function hear({ id, data }) {
   const envelope = JSON.parse(data);
   state.heard = [{ id, at: envelope.timestamp, type: envelope.type }, ...state.heard].slice(0, 8);
   draw();
-  if (envelope.type === "ipp.device.paired" && envelope.data.enrollment_id === state.pairing?.id) {
+  // The one that is waited for; or the first, however it was made.
+  if (envelope.type === "ipp.device.paired" && (state.pairing ? envelope.data.enrollment_id === state.pairing.id : !state.device && !state.busy)) {
     take(await ask("GET", `/ipp/v1/devices/${envelope.data.device_id}`).catch(() => ({ id: envelope.data.device_id, name: say("pos") })));
   }
   if (envelope.data.session_id && envelope.data.session_id === state.session?.session_id) {
