@@ -8,7 +8,7 @@ package struct WebFile: Sendable {
   package var bytes: [UInt8]
 }
 
-/// The POS app, the buyer's page and the portal, as the plain files that they are.
+/// The POS app, the buyer's page, the portal and the API reference, as the plain files that they are.
 package enum WebSite {
   /// Every file, in the order of the paths. A file of an unknown kind, or one that cannot be read, is a mistake of the
   /// programmer.

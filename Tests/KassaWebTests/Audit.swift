@@ -91,7 +91,7 @@ private let auditScript = """
     if (e.matches("svg") && e.getAttribute("aria-hidden") !== "true" && !e.closest("[aria-hidden=true]") && !nameOf(e)) flaws.push(`a drawing is neither named nor hidden: ${describe(e.parentElement)}`);
     if (e.matches("ul, ol") && [...e.children].some((child) => !child.matches("li, script, template"))) flaws.push(`a list holds what is no item: ${describe(e)}`);
     if (isControl && e.closest("[aria-hidden=true]")) flaws.push(`it can have the focus and is hidden: ${describe(e)}`);
-    if (isControl && !isUnseen(e) && !e.matches("p a, dd a, td a, li a.inline, label input")) {
+    if (isControl && !isUnseen(e) && !e.matches("p a, dd a, td a, a.inline, label input")) {
       const box = e.getBoundingClientRect();
       if (Math.round(box.width) < targetMin || Math.round(box.height) < targetMin) flaws.push(`it is ${Math.round(box.width)} by ${Math.round(box.height)} pixels: ${describe(e)}`);
     }

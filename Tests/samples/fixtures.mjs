@@ -182,6 +182,7 @@ export const fixtures = {
     };
   },
   getOwnDevice: ownDevice,
+  createConnectionToken: ownDevice,
   streamOwnEvents: ownDevice,
   listOwnSessions: ownSession,
   getOwnSession: ownSession,

@@ -134,15 +134,15 @@ const freshHeader = "Idempotency-Key";
  * One request to an operation.
  *
  * `values` has, by `in:name`, what was typed for parameters; a parameter that is not required is left out without it, but
- * for those that show what is special about the operation: lists in the query, and the fresh Idempotency-Key.
+ * for those that show what is special about the operation: the fresh Idempotency-Key and, unless `isBare`, lists.
  */
-export function requestOf(document, operation, { server, variant = variantsOf(operation)[0], values = {}, body } = {}) {
+export function requestOf(document, operation, { server, variant = variantsOf(operation)[0], values = {}, body, isBare = false } = {}) {
   const valueOf = (parameter) => {
     const given = values[`${parameter.in}:${parameter.name}`];
     if (given !== undefined && given !== "") return given;
     if (parameter.required) return placeholderOf(document, parameter);
     const schema = resolve(document, parameter.schema);
-    return given === undefined && schema?.type === "array" && schema.examples ? schema.examples[0] : undefined;
+    return !isBare && given === undefined && schema?.type === "array" && schema.examples ? schema.examples[0] : undefined;
   };
   const path = operation.path.replace(/\{([^}]+)\}/g, (whole, name) => {
     const parameter = operation.parameters.find((one) => one.in === "path" && one.name === name);

@@ -73,9 +73,9 @@ function typedBody() {
   }
 }
 
-function currentRequest(server) {
+function currentRequest(server, isBare = false) {
   return requestOf(state.document, state.operation, {
-    server, variant: state.variant, values: state.values, body: state.operation.body ? typedBody().value : undefined,
+    server, isBare, variant: state.variant, values: state.values, body: state.operation.body ? typedBody().value : undefined,
   });
 }
 
@@ -236,14 +236,15 @@ function trialCard() {
         operation.body ? bodyField() : null,
         trial?.complaint ? h("p", { class: "notice danger", role: "alert" }, trial.complaint) : null,
         h("div", { class: "actions" },
+          // Two elements: one that became the other under a finger would send again what was just stopped.
           trial?.isUnderWay
-            ? h("button", { type: "button", class: "button", onclick: () => trial.stop() }, h("span", { class: "spinner" }), say("stop"))
-            : h("button", { type: "submit", class: "button primary" }, say("send")),
+            ? h("button", { key: "stop", type: "button", class: "button", onclick: () => trial.stop() }, h("span", { class: "spinner" }), say("stop"))
+            : h("button", { key: "send", type: "submit", class: "button primary" }, say("send")),
           h("code", { class: "request-line" }, `${operation.method} ${requestPath()}`))),
       trial?.answer || trial?.failure ? h("div", { class: "outcome", id: "outcome" }, outcome(trial)) : null));
 }
 
-const requestPath = () => currentRequest("").url;
+const requestPath = () => currentRequest("", true).url;
 
 function credentialFields(kind) {
   const value = credentialOf(kind);
@@ -375,10 +376,7 @@ async function submit(event) {
   state.trial = trial;
   redraw();
   try {
-    const request = currentRequest(location.origin);
-    // Lists are only sent when they were typed: the example is for the sample.
-    const sent = { ...request, url: withoutExamples(request.url) };
-    await send(sent, credential, {
+    await send(currentRequest(location.origin, true), credential, {
       signal: controller.signal,
       onChange: (answer) => {
         trial.answer = answer;
@@ -396,16 +394,6 @@ async function submit(event) {
     redraw();
     document.getElementById("outcome")?.scrollIntoView({ block: "nearest" });
   }
-}
-
-function withoutExamples(url) {
-  const target = new URL(url);
-  for (const parameter of state.operation.parameters) {
-    if (parameter.in === "query" && state.values[`query:${parameter.name}`] === undefined && !parameter.required) {
-      target.searchParams.delete(parameter.name);
-    }
-  }
-  return target.href;
 }
 
 function outcome({ answer, failure }) {
