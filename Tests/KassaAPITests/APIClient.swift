@@ -267,7 +267,9 @@ extension APIClient {
   func goodCall(_ id: String) async throws -> GoodCall? {
     switch id {
     case "listEnrollments", "listDevices", "listLocations", "listAPIKeys", "listAuditEntries", "getCodeSecurity",
-      "listSessions", "listWebhooks", "listEvents", "getClock", "getAccount", "signOut", "getPlayground", "getHealth",
+      "listSessions", "listWebhooks", "listEvents", "getClock", "getAccount", "signOut", "getPlayground",
+      "listCardFaults", "clearCardFaults",
+      "getHealth",
       "getReadiness", "getMetrics",
       "getOpenAPIDocumentYAML", "getOpenAPIDocumentJSON":
       return GoodCall()

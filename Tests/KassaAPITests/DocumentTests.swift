@@ -267,7 +267,7 @@ struct DocumentTests {
     #expect(try await code("startPayment", cancelled, json: card) == "session_over")
 
     let begun = try await client.makeSession()
-    #expect(try await code("startPayment", begun, json: ["method": "SWISH"]) == "method_unavailable")
+    #expect(try await code("startPayment", begun, json: ["method": "VIPPS"]) == "method_unavailable")
     let payment = try await client.startPayment(begun)
     #expect(try await code("startPayment", begun, json: card) == "payment_in_progress")
     let second = try await client.call("createSession", json: APIClient.sessionBody(begun.device))
