@@ -220,13 +220,14 @@ package final class SimulatedCardProvider: CardSimulator, NotifyingProvider {
     _ operation: Operation, _ charge: Charge,
     _ effect: @escaping @Sendable (any SimulatedCardTable) throws -> ProviderAnswer
   ) async -> ProviderReport {
-    let answer = await faulty(operation, unknown: { .unknown($0) }, effect) { answer, delay in
+    func tellAgain(_ answer: ProviderAnswer, afterMilliseconds delay: Int64) {
       guard let tell = self.tellAgain.withLock({ $0 }) else { return }
       Task {
         try? await Task.sleep(for: .milliseconds(delay))
         await tell(charge, Self.report(answer))
       }
     }
+    let answer = await faulty(operation, unknown: { .unknown($0) }, effect, again: tellAgain)
     return Self.report(answer)
   }
 
