@@ -473,7 +473,7 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
 
     emulator.world.notifications.hold(true)
     let charge = try bench.charge()
-    await paid(bench, charge)
+    await reserved(bench, charge)
     await emulator.world.notifications.deliver()
     let sent = emulator.world.notifications.sent.map(\.notification)
     #expect(
