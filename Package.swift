@@ -57,10 +57,11 @@ let package = Package(
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
+    .target(name: "KassaWeb", exclude: ["package.json", "site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
       name: "KassaAPI",
       dependencies: [
-        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore",
+        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore", "KassaWeb",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -158,6 +159,18 @@ let package = Package(
       dependencies: ["KassaDomain", "KassaProviders", "KassaService", "KassaStore", "KassaTestDatabases"],
       swiftSettings: strict),
     .testTarget(
+      name: "KassaProviderTests",
+      dependencies: [
+        "KassaDomain", "KassaEmulators", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
+    .testTarget(
       name: "KassaDeliveryTests",
       dependencies: [
         "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaServer", "KassaService", "KassaStore",
@@ -186,6 +199,10 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestDatabases", "KassaTestSupport", "kassa"],
+      swiftSettings: strict),
+    // Drives a real browser: Debian's chromium and chromium-driver.
+    .testTarget(
+      name: "KassaWebTests", dependencies: ["KassaDomain", "KassaJSON", "KassaTestSupport", "kassa"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

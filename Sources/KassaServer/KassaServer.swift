@@ -38,14 +38,21 @@ package enum KassaServer {
     let logger = settings.logging.logger("kassa")
     let secrets = try loadSecrets(settings)
     let store = try openStore(settings.database)
+    let http = makeHTTPClient()
+    func end() async {
+      await emulators?.stop()
+      await http.shutdown()
+      await store.close()
+    }
     do {
       let address = ListeningAddress(host: settings.host, port: settings.port)
       let metrics = Metrics()
       let emulated = try await emulators?.start(publicURL: { settings.publicURL ?? address.url }) ?? []
       let playgroundParts =
-        settings.environment == .playground ? PlaygroundParts(store: store, emulated: emulated) : nil
+        settings.environment == .playground
+        ? PlaygroundParts(store: store, emulated: emulated, moveEmulators: { emulators?.advance(seconds: $0) }) : nil
       let service = makeService(
-        settings, store: store, secrets: secrets, playground: playgroundParts,
+        settings, store: store, secrets: secrets, http: http, playground: playgroundParts,
         hooks: hooks(metrics, logger), listeningURL: { address.url })
       playgroundParts?.connect(service)
       try await claim(service, database: settings.database)
@@ -67,18 +74,15 @@ package enum KassaServer {
       group.maximumGracefulShutdownDuration = .seconds(drainSeconds)
       try await ServiceGroup(configuration: group).run()
     } catch let error as IOError where [EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(error.errnoCode) {
-      await emulators?.stop()
-      await store.close()
+      await end()
       throw SettingsError(
         "cannot listen on \(settings.host), port \(settings.port): \(String(cString: strerror(error.errnoCode))); "
           + "name another with --\(SettingName.host.rawValue) or --\(SettingName.port.rawValue) (0 takes any free one)")
     } catch {
-      await emulators?.stop()
-      await store.close()
+      await end()
       throw error
     }
-    await emulators?.stop()
-    await store.close()
+    await end()
     logger.info("stopped")
   }
 
@@ -100,7 +104,7 @@ package enum KassaServer {
         metrics: {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
-            pendingCallbacks: try? await service.pendingCallbacks())
+            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments())
         }))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
@@ -141,29 +145,51 @@ package enum KassaServer {
     return secrets
   }
 
+  /// Without `http` no real provider can be chosen.
   package static func makeService(
-    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets, playground: PlaygroundParts? = nil,
+    _ settings: ServerSettings, store: any Store, secrets: ServerSecrets, http: ProviderHTTPClient? = nil,
+    playground: PlaygroundParts? = nil,
     hooks: ServiceHooks = ServiceHooks(), listeningURL: @escaping @Sendable () -> String
   ) -> KassaService {
     // An administrator beside a playground's server sees the same providers.
     let playground = playground ?? (settings.environment == .playground ? PlaygroundParts(store: store) : nil)
+    let clock: @Sendable () -> Timestamp = playground?.clock.now ?? SystemClock.now
     return KassaService(
       store: store, secrets: secrets, environment: settings.environment,
       settings: ServiceSettings(
         codeAttemptsPerDay: settings.codeAttemptsPerDay,
         codeAttemptsPerSourcePerMinute: settings.codeAttemptsPerSourcePerMinute,
         sessionSeconds: settings.sessionSeconds, publicURL: { settings.publicURL ?? listeningURL() }),
-      providerKinds: playground.map { [$0.cards.kind] } ?? [],
+      providerKinds: (playground.map { [$0.cards.kind] } ?? [])
+        + (http.map { kinds($0, isPlayground: playground != nil, clock: clock) } ?? []),
       builtInMethods: playground?.builtInMethods ?? [], buyers: playground?.buyers ?? [:],
       webhookGate: AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared),
       hooks: hooks,
-      clock: playground?.clock.now ?? SystemClock.now)
+      clock: clock)
+  }
+
+  /// What calls providers. Must be shut down.
+  package static func makeHTTPClient() -> ProviderHTTPClient { ProviderHTTPClient(clock: SystemClock.now) }
+
+  /// The real providers, for merchants to choose.
+  private static func kinds(
+    _ http: ProviderHTTPClient, isPlayground: Bool, clock: @escaping @Sendable () -> Timestamp
+  ) -> [ProviderKind] {
+    [
+      StripeTerminalProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+      KlarnaProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+      SwishProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+      VippsProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+    ]
   }
 
   /// Counts what the service tells, and logs what somebody must see.
   private static func hooks(_ metrics: Metrics, _ logger: Logger) -> ServiceHooks {
     ServiceHooks(
-      paymentChanged: { metrics.count($0) },
+      paymentNoticed: { notice in
+        metrics.count(notice)
+        logger.log(notice)
+      },
       movementSettled: { movement in
         metrics.count(movement)
         guard case .refused(let words, _) = movement.state else { return }
@@ -171,15 +197,6 @@ package enum KassaServer {
           "a provider refused to move money of an order",
           metadata: [
             "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
-            "reason": "\(words)",
-          ])
-      },
-      reversalRefused: { payment, words in
-        metrics.countRefusedReversal(of: payment)
-        logger.error(
-          "money that came too late is not given back: give it back by hand",
-          metadata: [
-            "payment_id": "\(payment.id)", "session_id": "\(payment.sessionID)", "method": "\(payment.method.rawValue)",
             "reason": "\(words)",
           ])
       })

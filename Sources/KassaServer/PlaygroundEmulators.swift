@@ -7,6 +7,8 @@ package protocol PlaygroundEmulators: Sendable {
   /// Listens. Returns how each method reaches its provider, and who stands in for its buyers. `publicURL` is where
   /// Kassa will be found, once it listens.
   func start(publicURL: @escaping @Sendable () -> String) async throws -> [EmulatedMethod]
+  /// Moves their clocks with the playground's.
+  func advance(seconds: Int64)
   func stop() async
 }
 

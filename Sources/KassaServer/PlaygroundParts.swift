@@ -10,8 +10,13 @@ package struct PlaygroundParts: Sendable {
   let cards: SimulatedCardProvider
   let clock = MovableClock()
   private let emulated: [EmulatedMethod]
+  private let moveEmulators: @Sendable (_ seconds: Int64) -> Void
 
-  package init(store: any Store, emulated: [EmulatedMethod] = []) {
+  package init(
+    store: any Store, emulated: [EmulatedMethod] = [],
+    moveEmulators: @escaping @Sendable (_ seconds: Int64) -> Void = { _ in }
+  ) {
+    self.moveEmulators = moveEmulators
     cards = SimulatedCardProvider(store: store)
     self.emulated = emulated
   }
@@ -31,7 +36,7 @@ package struct PlaygroundParts: Sendable {
   }
 
   var controls: PlaygroundControls {
-    let (cards, clock) = (cards, clock)
+    let (cards, clock, moveEmulators) = (cards, clock, moveEmulators)
     return PlaygroundControls(
       cardOperations: SimulatedCardProvider.Operation.allCases.map(\.rawValue),
       cardFaults: SimulatedCardProvider.Fault.allCases.map(\.rawValue),
@@ -41,7 +46,16 @@ package struct PlaygroundParts: Sendable {
         else { return false }
         return cards.plan(fault, for: operation, count: count, delayMilliseconds: delayMilliseconds)
       },
-      advanceClock: clock.advance(seconds:), clockOffsetSeconds: { clock.offsetSeconds })
+      plannedCardFaults: {
+        cards.plannedFaults.map {
+          PlannedCardFault(
+            operation: $0.operation.rawValue, fault: $0.fault.rawValue, delayMilliseconds: $0.delayMilliseconds)
+        }
+      }, clearCardFaults: cards.clearFaults,
+      advanceClock: { seconds in
+        clock.advance(seconds: seconds)
+        moveEmulators(seconds)
+      }, clockOffsetSeconds: { clock.offsetSeconds })
   }
 }
 

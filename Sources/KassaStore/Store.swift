@@ -9,9 +9,7 @@ import KassaDomain
 /// are made before and captured.
 package protocol Store: Sendable {
   /// Runs `body` on one consistent snapshot. Throws what `body` throws, or `StoreError`.
-  func read<Value: Sendable>(
-    _ body: @escaping @Sendable (any ReadTransaction) throws -> Value
-  ) async throws -> Value
+  func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value
 
   /// Runs `body` and returns once what it wrote is durable. When `body` throws, nothing of it remains, and its error is
   /// thrown on. `StoreError.indeterminate` is the one error after which the effect may or may not be there.

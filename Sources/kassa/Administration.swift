@@ -29,19 +29,24 @@ struct AdministrationOptions: ParsableArguments {
     }
     let secrets = try KassaServer.loadSecrets(settings)
     let store = try KassaServer.openStore(settings.database, makesDatabase: makesDatabase)
+    let http = KassaServer.makeHTTPClient()
+    func end() async {
+      await http.shutdown()
+      await store.close()
+    }
     do {
       if asked == nil, let stored = try await KassaService.environment(of: store) { settings.environment = stored }
       let service = KassaServer.makeService(
-        settings, store: store, secrets: secrets, listeningURL: { "http://127.0.0.1:8080" })
+        settings, store: store, secrets: secrets, http: http, listeningURL: { "http://127.0.0.1:8080" })
       try await KassaServer.claim(service, database: settings.database)
       let value = try await body(service, store)
-      await store.close()
+      await end()
       return value
     } catch ServiceFailure.notFound {
-      await store.close()
+      await end()
       throw SettingsError("there is nothing with this id in \(settings.database)")
     } catch {
-      await store.close()
+      await end()
       throw error
     }
   }
@@ -185,6 +190,7 @@ struct Doctor: AsyncParsableCommand {
       say(StoreFinding(name: "commit latency", value: try await Self.commitLatency(store)))
       say(StoreFinding(name: "secret key", value: "opens this database"))
       for finding in Self.findings(try await service.codeSecurity()) { say(finding) }
+      for finding in Self.findings(try await service.unsettledPayments(), at: service.now) { say(finding) }
       return isSound
     }
     if !isSound { throw ExitCode.failure }
@@ -202,6 +208,23 @@ struct Doctor: AsyncParsableCommand {
     }
     let sorted = milliseconds.sorted()
     return String(format: "%.2f ms (median of %d durable commits)", sorted[probes / 2], probes)
+  }
+
+  /// Attempts that somebody should look at: a day without an outcome, or money that does not go back.
+  private static func findings(_ report: UnsettledReport, at now: Timestamp) -> [StoreFinding] {
+    func value(_ payments: UnsettledPayments) -> String {
+      guard let oldest = payments.oldestCreatedAt else { return "0" }
+      return "\(payments.count), the oldest since \(oldest), asked about up to \(payments.checksMax) times"
+    }
+    let isYoung = report.unknown.oldestCreatedAt.map {
+      now < $0.adding(seconds: Limits.outcomeUnknownSecondsMax)
+    }
+    return [
+      StoreFinding(name: "outcomes not known", value: value(report.unknown), isSound: isYoung ?? true),
+      StoreFinding(
+        name: "money to give back", value: value(report.reversing),
+        isSound: report.reversing.checksMax < Limits.reversalChecksSound),
+    ]
   }
 
   private static func findings(_ report: CodeSecurityReport) -> [StoreFinding] {

@@ -18,7 +18,7 @@ struct Playground: AsyncParsableCommand {
   func run() async throws {
     let settings = try ServerSettings(
       try options.source(), environment: .playground, databasePath: "kassa-playground.sqlite")
-    try await KassaServer.run(settings) { ready in
+    try await KassaServer.run(settings, emulators: BuiltInEmulators()) { ready in
       if let playground = ready.playground {
         Console.say(Self.welcome(ready.url, playground.merchant, playground.apiKey, settings.database.description))
       }
@@ -34,7 +34,9 @@ struct Playground: AsyncParsableCommand {
       API key       \(key)
       database      \(database)
 
-    Pair a phone in three steps; paste one after the other into another terminal.
+    Open \(url) in a browser: three clicks to a first payment.
+
+    Or pair a phone in three steps; paste one after the other into another terminal.
 
     1. Your backend asks for an enrollment code:
 
@@ -72,7 +74,7 @@ struct Serve: AsyncParsableCommand {
     let source = try options.source()
     let environment = try environmentSetting(environment, source) ?? .production
     let settings = try ServerSettings(source, environment: environment, databasePath: "kassa.sqlite")
-    try await KassaServer.run(settings) { ready in
+    try await KassaServer.run(settings, emulators: BuiltInEmulators()) { ready in
       Console.say("Kassa (\(environment.rawValue)) listens on \(ready.url)")
     }
   }

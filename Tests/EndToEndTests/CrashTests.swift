@@ -274,7 +274,8 @@ struct Snapshot {
     }
   }
 
-  private static func all(_ path: String, _ server: ServerProcess) async throws -> [JSONValue] {
+  /// Every element of a list, page by page.
+  static func all(_ path: String, _ server: ServerProcess) async throws -> [JSONValue] {
     let connection = try await server.connect()
     var (items, cursor): ([JSONValue], String?) = ([], nil)
     repeat {

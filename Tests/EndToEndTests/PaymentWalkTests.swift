@@ -14,9 +14,9 @@ extension EndToEnd {
       /// The session's callbacks once there are so many of them, by their types.
       func callbacks(_ session: String, _ types: [String]) async throws -> [JSONValue] {
         let found = try await receiver.callbacks { all in
-          all.filter { $0.json["data"]?["session_id"]?.text == session }.count >= types.count
+          all.filter { Self.isOf(session, $0.json) }.count >= types.count
         }
-        let own = found.filter { $0.json["data"]?["session_id"]?.text == session }
+        let own = found.filter { Self.isOf(session, $0.json) }
         for callback in own {
           #expect(callback.isSigned(by: secret))
           #expect(!callback.isSigned(by: "whsec_" + Data(repeating: 7, count: 24).base64EncodedString()))
@@ -26,6 +26,24 @@ extension EndToEnd {
           #expect(callback.json["timestamp"]?.text?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z/) != nil)
         }
         // In order, numbered from 1 without a gap.
+        #expect(own.map { $0.json["type"]?.text } == types)
+        #expect(own.map { $0.json["data"]?["sequence"]?.integer } == Array(1...Int64(types.count)))
+        return own.map { $0.json["data"] ?? .null }
+      }
+
+      /// An event of the session itself: its order's are another chain.
+      static func isOf(_ session: String, _ event: JSONValue) -> Bool {
+        event["type"]?.text?.hasPrefix("ipp.") == true && event["data"]?["session_id"]?.text == session
+      }
+
+      /// The order's callbacks once there are so many of them, by their types, numbered from 1 without a gap.
+      func callbacks(ofOrder order: String, _ types: [String]) async throws -> [JSONValue] {
+        func isOf(_ event: JSONValue) -> Bool {
+          event["type"]?.text?.hasPrefix("ipp.") == false && event["data"]?["order_id"]?.text == order
+        }
+        let found = try await receiver.callbacks { all in all.filter { isOf($0.json) }.count >= types.count }
+        let own = found.filter { isOf($0.json) }
+        for callback in own { #expect(callback.isSigned(by: secret)) }
         #expect(own.map { $0.json["type"]?.text } == types)
         #expect(own.map { $0.json["data"]?["sequence"]?.integer } == Array(1...Int64(types.count)))
         return own.map { $0.json["data"] ?? .null }
@@ -94,8 +112,73 @@ extension EndToEnd {
         #expect(again.status == 409 && again.code == "session_finalized")
         // The same in the pull feed, under the same ids, each once.
         let feed = try await server.get("/portal/v1/events?limit=1000").json["content"]?.elements ?? []
-        let pulled = feed.filter { $0["data"]?["session_id"]?.text == session }
-        #expect(pulled == world.receiver.callbacks.map(\.json).filter { $0["data"]?["session_id"]?.text == session })
+        let pulled = feed.filter { World.isOf(session, $0) }
+        #expect(pulled == world.receiver.callbacks.map(\.json).filter { World.isOf(session, $0) })
+      }
+    }
+
+    /// By a scanned code, through the provider's own wire: shown, opened and paid by a buyer, and refunded in part.
+    @Test(.timeLimit(.minutes(2))) func aScanIsAnOrderThatIsRefunded() async throws {
+      try await withWorld { world in
+        let server = world.shop.server
+        let phone = try await world.shop.phone()
+        let session = try await world.shop.session(on: phone.id)
+        let line = try await phone.call("GET", "/pos/v1/sessions/\(session)")
+        #expect(line.json["available_methods"]?.elements.contains("KLARNA") == true, "\(line)")
+        #expect(line.json["available_methods"]?.elements.contains("VIPPS") == false)
+        let stream = try await phone.stream()
+        let begun = try await phone.call("POST", "/pos/v1/sessions/\(session)/payments", ["method": "KLARNA"])
+        #expect(begun.status == 201 && begun.json["next_action"]?["type"] == "SHOW_QR", "\(begun)")
+        #expect(begun.json["next_action"]?["buyer_state"] == "WAITING")
+        let payment = try begun.text("payment_id")
+        // The picture needs no credential, and is what it says.
+        let url = try #require(begun.json["next_action"]?["image_url"]?.text)
+        let image = String(url.dropFirst(server.url.count))
+        let png = try await server.send(HTTPCall("GET", image))
+        #expect(png.status == 200 && png.header("content-type") == "image/png")
+        #expect(png.body.starts(with: [0x89, 0x50, 0x4e, 0x47]))
+        let svg = try await server.send(HTTPCall("GET", image.replacing("code.png", with: "code.svg")))
+        #expect(svg.header("content-type") == "image/svg+xml" && svg.text.hasPrefix("<svg "))
+        // A phone that was restarted shows it again.
+        let again = try await phone.call("GET", "/pos/v1/sessions/\(session)")
+        #expect(again.json["next_action"] == begun.json["next_action"])
+
+        func buyer(_ act: String) async throws -> HTTPAnswer {
+          try await server.send(HTTPCall("POST", "/buyer/v1/payments/\(payment)/\(act)"))
+        }
+        let opened = try await buyer("open")
+        #expect(opened.json["buyer_state"] == "PAYING" && opened.json["amount"] == 240000, "\(opened)")
+        let paying = try await phone.call("GET", "/pos/v1/sessions/\(session)")
+        #expect(paying.json["next_action"]?["buyer_state"] == "PAYING")
+        #expect(try await buyer("approve").json["state"] == "SUCCEEDED")
+        // The phone heard of the code, of the buyer and of the end; without asking.
+        var told: [String] = []
+        while !told.contains("session.withdrawn") { told.append(try await stream.next().event) }
+        #expect(told.count { $0 == "session.changed" } >= 3, "\(told)")
+        await stream.close()
+        #expect(try await server.send(HTTPCall("GET", image)).status == 404)
+
+        let order = try (try await server.get("/ipp/v1/sessions/\(session)")).text("order_id")
+        let path = "/ordermanagement/v1/orders/\(order)"
+        try await eventually("captured") { try await server.get(path).json["status"] == "CAPTURED" }
+        let refunded = try await server.post(path + "/refunds", ["refunded_amount": 40000, "reference": "RETURN-1"])
+        #expect(refunded.status == 201, "\(refunded)")
+        let id = try #require(refunded.header("refund-id"))
+        #expect(refunded.header("location") == "\(server.url)\(path)/refunds/\(id)")
+        #expect(try await server.get("\(path)/refunds/\(id)").json["state"] == "DONE")
+        let tooMuch = try await server.post(path + "/refunds", ["refunded_amount": 200001])
+        #expect(tooMuch.status == 403 && tooMuch.json["error_code"] == "NOT_ALLOWED")
+        let read = try await server.get(path)
+        #expect(read.json["refunded_amount"] == 40000 && read.json["refundable_amount"] == 200000)
+        #expect(read.json["order_lines"]?.elements.count == 2)
+        #expect(try await server.get("/portal/v1/orders?session_id=\(session)").json["total_elements"] == 1)
+        let receipt = try await phone.call("GET", "/pos/v1/sessions/\(session)/receipt")
+        #expect(receipt.json["refunded_amount"] == 40000 && receipt.json["payment"]?["method"] == "KLARNA")
+
+        _ = try await world.callbacks(
+          session, ["ipp.session.created", "ipp.session.activated", "ipp.session.finalized"])
+        let data = try await world.callbacks(ofOrder: order, ["order.created", "capture.created", "refund.created"])
+        #expect(data[0]["session_id"]?.text == session && data[2]["refund_id"]?.text == id)
       }
     }
 

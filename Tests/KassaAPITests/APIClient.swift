@@ -52,6 +52,9 @@ struct APIClient: Sendable {
     case .raw(let value): all.append(("authorization", value))
     }
     if json != nil { all.append(("content-type", "application/json")) }
+    for header in try document.fixedHeaders(operation) where !all.contains(where: { $0.0 == header.name }) {
+      all.append((header.name, header.value))
+    }
     let path = try path(operation, parameters) + (query.map { "?\($0)" } ?? "")
     let call = HTTPCall(operation.method, path, headers: all, body: json?.bytes ?? body)
     let answer =
@@ -185,6 +188,35 @@ extension APIClient {
     guard answer.status == 200 else { throw NotMade(description: "no tap: \(answer)") }
   }
 
+  /// An attempt by Klarna's emulator, whose code waits to be scanned.
+  func startScan() async throws -> (session: MadeSession, payment: String, codeName: String) {
+    let session = try await makeSession()
+    let answer = try await call(
+      "startPayment", ["session_id": session.id], as: .bearer(session.token), json: ["method": "KLARNA"])
+    guard let payment = answer.json["payment_id"]?.text,
+      let image = answer.json["next_action"]?["image_url"]?.text?.split(separator: "/"), image.count > 2
+    else { throw NotMade(description: "no code: \(answer)") }
+    return (session, payment, String(image[image.count - 2]))
+  }
+
+  /// The order of a session that was paid by card.
+  func makeOrder(captured policy: String = "AUTOMATIC") async throws -> String {
+    func capture(_ policy: String) async throws {
+      let json: JSONValue = ["provider": "SIMULATED", "enabled": true, "capture": .string(policy)]
+      guard try await call("updatePaymentMethod", ["method": "CARD"], json: json).status == 200 else {
+        throw NotMade(description: "the method was not changed")
+      }
+    }
+    if policy != "AUTOMATIC" { try await capture(policy) }
+    let session = try await makeSession()
+    try await tap(session)
+    if policy != "AUTOMATIC" { try await capture("AUTOMATIC") }
+    guard let order = try await call("getSession", ["session_id": session.id]).json["order_id"]?.text else {
+      throw NotMade(description: "no order")
+    }
+    return order
+  }
+
   static func webhookBody(_ url: String = "http://127.0.0.1:9/hook") -> JSONValue {
     ["name": "Backend", "url": .string(url), "events": ["*"]]
   }
@@ -235,7 +267,8 @@ extension APIClient {
   func goodCall(_ id: String) async throws -> GoodCall? {
     switch id {
     case "listEnrollments", "listDevices", "listLocations", "listAPIKeys", "listAuditEntries", "getCodeSecurity",
-      "listSessions", "listWebhooks", "listEvents", "getClock", "getHealth", "getReadiness", "getMetrics",
+      "listSessions", "listWebhooks", "listEvents", "getClock", "getAccount", "signOut", "getPlayground", "getHealth",
+      "getReadiness", "getMetrics",
       "getOpenAPIDocumentYAML", "getOpenAPIDocumentJSON":
       return GoodCall()
     case "createEnrollment":
@@ -256,6 +289,8 @@ extension APIClient {
       return GoodCall(
         parameters: ["id": try await makeDevice(enrollment: ["location_id": .string(location)]).id],
         json: id == "updateDevice" ? ["name": "Till 2", "metadata": ["store_id": "7"]] : JSONValue?.none)
+    case "signIn":
+      return GoodCall(json: ["api_key": .string(server.apiKey)])
     case "createLocation":
       return GoodCall(json: ["name": "Market stall", "country": "SE"])
     case "getLocation", "deleteLocation", "updateLocation":
@@ -277,7 +312,7 @@ extension APIClient {
       return GoodCall(json: Self.sessionBody(try await makeSimulatedDevice().id))
     case "getSession", "cancelSession", "simulateTap":
       return GoodCall(parameters: ["session_id": try await makeSession().id])
-    case "streamOwnEvents", "listOwnSessions":
+    case "streamOwnEvents", "listOwnSessions", "createConnectionToken":
       return GoodCall(deviceToken: try await makeSession().token)
     case "getOwnSession", "markOwnSessionShown", "cancelOwnSession", "simulateOwnTap", "startPayment":
       let session = try await makeSession()
@@ -293,21 +328,60 @@ extension APIClient {
       let session = try await makeSession()
       try await tap(session)
       return GoodCall(parameters: ["session_id": session.id], deviceToken: session.token)
+    case "getReceipt":
+      let session = try await makeSession()
+      try await tap(session)
+      let own = try await call("getOwnReceipt", ["session_id": session.id], as: .bearer(session.token))
+      guard let token = own.json["receipt_url"]?.text?.split(separator: "/").last else {
+        throw NotMade(description: "no receipt: \(own)")
+      }
+      return GoodCall(parameters: ["receipt_token": String(token)])
     case "createSimulatedDevice":
       return GoodCall(json: ["name": "Till 1", "location_id": .string(try await firstLocation())])
     case "planCardFault":
       // Of an operation that no test calls by the way.
-      return GoodCall(json: ["operation": "REFUND", "fault": "ANSWER_TWICE"])
+      return GoodCall(json: ["operation": "REVERSE", "fault": "ANSWER_TWICE"])
     case "moveClock":
       return GoodCall(json: ["advance_seconds": 1])
-    case "listPaymentMethods":
+    case "simulateScan", "simulateOwnScan":
+      let scan = try await startScan()
+      return GoodCall(
+        parameters: ["session_id": scan.session.id], deviceToken: id == "simulateScan" ? nil : scan.session.token)
+    case "getPaymentAsBuyer", "openPaymentAsBuyer", "approvePaymentAsBuyer", "refusePaymentAsBuyer":
+      return GoodCall(parameters: ["payment_id": try await startScan().payment])
+    case "getCodePNG", "getCodeSVG":
+      return GoodCall(parameters: ["name": try await startScan().codeName])
+    case "notifyOfMethod":
+      return GoodCall(parameters: ["method": "card", "merchant_id": server.merchantID])
+    case "notifyOfPayment":
+      let payment = try await startPayment(try await makeSession())
+      return GoodCall(parameters: ["method": "card", "merchant_id": server.merchantID, "payment_id": payment])
+    case "getOrder", "listCaptures", "createRefund":
+      return GoodCall(
+        parameters: ["order_id": try await makeOrder()],
+        json: id == "createRefund" ? ["refunded_amount": 100, "reference": "R-1"] : JSONValue?.none)
+    case "createCapture", "cancelOrder":
+      return GoodCall(
+        parameters: ["order_id": try await makeOrder(captured: "MANUAL")],
+        json: id == "createCapture" ? ["captured_amount": 100, "description": "A parcel"] : JSONValue?.none)
+    case "getCapture":
+      let order = try await makeOrder()
+      guard let capture = try await call("listCaptures", ["order_id": order]).json.elements.first?["capture_id"]?.text
+      else { throw NotMade(description: "no capture") }
+      return GoodCall(parameters: ["order_id": order, "capture_id": capture])
+    case "getRefund":
+      let order = try await makeOrder()
+      let refund = try await call("createRefund", ["order_id": order], json: ["refunded_amount": 100])
+      return GoodCall(parameters: ["order_id": order, "refund_id": refund.header("refund-id") ?? ""])
+    case "listPaymentMethods", "listOrders":
       return GoodCall()
     case "getPaymentMethod", "updatePaymentMethod", "checkPaymentMethod", "subscribePaymentMethod":
       return GoodCall(
         parameters: ["method": "CARD"],
         json: id == "updatePaymentMethod" ? ["provider": "SIMULATED", "enabled": true] : JSONValue?.none)
     case "deletePaymentMethod":
-      return GoodCall(parameters: ["method": "KLARNA"])
+      // By a method of another currency than these tests collect in.
+      return GoodCall(parameters: ["method": "VIPPS"])
     case "createWebhook":
       // Makes room.
       _ = try await makeWebhook()

@@ -24,7 +24,10 @@ struct APIDocument {
     var pathParameters: [String] {
       path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
     }
-    var takesBody: Bool { node["requestBody"] != nil }
+    /// A body of JSON. What providers send is whatever they send.
+    var takesBody: Bool { node["requestBody"]?["content"]?["application/json"] != nil }
+    /// In the vendor's shape of errors, which has its own answer to an id that is none.
+    var isOrderManagement: Bool { path.hasPrefix("/ordermanagement/") }
     var isPlaygroundOnly: Bool { node["x-playground-only"]?.bool == true }
     /// Answers Server-Sent Events, which have no end.
     /// An operation that may answer with JSON as well streams only when it is asked to.
@@ -86,6 +89,16 @@ struct APIDocument {
 
   /// The status of a good answer.
   func goodStatus(of operation: Described) -> Int? { statuses(of: operation).first { (200...299).contains($0) } }
+
+  /// The headers that an operation requires and that can have one value only.
+  func fixedHeaders(_ operation: Described) throws -> [(name: String, value: String)] {
+    try (operation.node["parameters"]?.elements ?? []).map(validator.resolved).compactMap { parameter in
+      guard parameter["in"]?.text == "header", parameter["required"]?.bool == true,
+        let values = parameter["schema"]?["enum"]?.elements, values.count == 1
+      else { return nil }
+      return (parameter["name"]?.text?.lowercased() ?? "", values[0].text ?? "")
+    }
+  }
 
   func takesIdempotencyKey(_ operation: Described) throws -> Bool {
     try (operation.node["parameters"]?.elements ?? []).contains {

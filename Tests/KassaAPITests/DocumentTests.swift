@@ -72,6 +72,8 @@ struct DocumentTests {
       }
       try await provokeConflicts(client)
       try await provokeSessionConflicts(client)
+      try await provokeSignInRefusals(client)
+      try await provokeOrderConflicts(client)
       for operation in client.document.operations {
         var expected = Set(client.document.statuses(of: operation)).subtracting(Self.unreachable)
         // One writer: a request that still runs holds up its repetition instead of being seen by it.
@@ -108,6 +110,12 @@ struct DocumentTests {
 
   private func provokeQueryRefusals(_ operation: APIDocument.Described, _ client: APIClient) async throws {
     guard !operation.takesBody, client.document.statuses(of: operation).contains(400) else { return }
+    if operation.isOrderManagement {
+      let nonsense = Dictionary(uniqueKeysWithValues: operation.pathParameters.map { ($0, "nonsense") })
+      let answer = try await client.call(operation.id, nonsense)
+      #expect(answer.status == 400 && answer.json["error_code"] == "INVALID_ORDER_ID", "\(operation.id): \(answer)")
+      return
+    }
     guard let good = try await client.knownGoodCall(operation.id) else { return }
     func refusal(_ query: String, headers: [(String, String)] = []) async throws -> HTTPAnswer {
       try await client.call(operation.id, good.parameters, query: query, as: good.credential, headers: headers)
@@ -124,6 +132,7 @@ struct DocumentTests {
         switch operation.id {
         case "listEvents": ("limit=0&after=%20", ["after", "limit"])
         case "simulateTap", "simulateOwnTap": ("outcome=LOST", ["outcome"])
+        case "simulateScan", "simulateOwnScan": ("outcome=LOST&method=CARD", ["method", "outcome"])
         default: ("page_size=0&cursor=%20", ["cursor", "page_size"])
         }
       let answer = try await refusal(query)
@@ -163,6 +172,15 @@ struct DocumentTests {
     }
   }
 
+  private func provokeSignInRefusals(_ client: APIClient) async throws {
+    #expect(try await client.call("signIn", json: ["api_key": "kassa_test_api_wrong"]).code == "unauthorized")
+    let elsewhere = [("sec-fetch-site", "cross-site")]
+    for (operation, json) in [("signIn", ["api_key": "k"] as JSONValue?), ("signOut", nil), ("getPlayground", nil)] {
+      let answer = try await client.call(operation, headers: elsewhere, json: json)
+      #expect(answer.status == 403 && answer.code == "cross_site_refused", "\(operation): \(answer)")
+    }
+  }
+
   private func provokeConflicts(_ client: APIClient) async throws {
     let location = try await client.makeLocation("Pop-up")
     let enrollment = try await client.makeEnrollment(["location_id": .string(location)])
@@ -181,6 +199,38 @@ struct DocumentTests {
     #expect(types.isSuperset(of: ["merchant.created", "enrollment.consumed", "device.paired", "api_key.revoked"]))
   }
 
+  /// What providers and orders refuse.
+  private func provokeOrderConflicts(_ client: APIClient) async throws {
+    for (operation, extra) in [
+      ("notifyOfMethod", [:]), ("notifyOfPayment", ["payment_id": try await client.startScan().payment]),
+    ] {
+      let parameters = ["method": "klarna", "merchant_id": client.server.merchantID].merging(extra) { $1 }
+      #expect(try await client.call(operation, parameters, body: Array("forged".utf8)).status == 401, "\(operation)")
+      let large = [UInt8](repeating: 0x20, count: 70_000)
+      #expect(try await client.call(operation, parameters, body: large).status == 413, "\(operation)")
+    }
+    let scan = try await client.startScan()
+    #expect(try await client.call("approvePaymentAsBuyer", ["payment_id": scan.payment]).json["state"] == "SUCCEEDED")
+    for act in ["openPaymentAsBuyer", "approvePaymentAsBuyer", "refusePaymentAsBuyer"] {
+      #expect(try await client.call(act, ["payment_id": scan.payment]).code == "no_payment", "\(act)")
+    }
+    #expect(try await client.call("getCodePNG", ["name": scan.codeName]).status == 404)
+
+    let order = try await client.makeOrder()
+    let tooMuch = try await client.call("createRefund", ["order_id": order], json: ["refunded_amount": 10_001])
+    #expect(tooMuch.status == 403 && tooMuch.json["error_code"] == "NOT_ALLOWED", "\(tooMuch)")
+    #expect(tooMuch.json["correlation_id"]?.text == tooMuch.header("x-request-id"))
+    let flawed = try await client.call("createRefund", ["order_id": order], json: ["refunded_amount": 0])
+    #expect(flawed.status == 400 && flawed.json["error_code"] == "BAD_VALUE", "\(flawed)")
+    #expect(try await client.call("getOrder", ["order_id": unknownID]).json["error_code"] == "NO_SUCH_ORDER")
+    #expect(try await client.call("cancelOrder", ["order_id": order]).json["error_code"] == "NOT_ALLOWED")
+    let authorized = try await client.makeOrder(captured: "MANUAL")
+    let fault: JSONValue = ["operation": "RELEASE", "fault": "UNREACHABLE"]
+    #expect(try await client.call("planCardFault", json: fault).status == 204)
+    #expect(
+      try await client.call("cancelOrder", ["order_id": authorized]).json["error_code"] == "PAYMENT_OUTCOME_UNKNOWN")
+  }
+
   private func provokeSessionConflicts(_ client: APIClient) async throws {
     func code(
       _ operation: String, _ session: APIClient.MadeSession, payment: String? = nil, json: JSONValue? = nil
@@ -193,9 +243,18 @@ struct DocumentTests {
       ).code
     }
     let card: JSONValue = ["method": "CARD"]
+    let till = try await client.makeSession()
+    for isOn in [false, true] {
+      let settings: JSONValue = ["provider": "SIMULATED", "enabled": .bool(isOn)]
+      #expect(try await client.call("updatePaymentMethod", ["method": "CARD"], json: settings).status == 200)
+      let answer = try await client.call("createConnectionToken", as: .bearer(till.token))
+      #expect(answer.code == (isOn ? nil : "method_unavailable"))
+    }
     let paid = try await client.makeSession()
     try await client.tap(paid)
-    for operation in ["cancelSession", "cancelOwnSession", "simulateTap", "simulateOwnTap"] {
+    for operation in [
+      "cancelSession", "cancelOwnSession", "simulateTap", "simulateOwnTap", "simulateScan", "simulateOwnScan",
+    ] {
       #expect(try await code(operation, paid) == "session_finalized", "\(operation)")
     }
     #expect(try await code("startPayment", paid, json: card) == "session_finalized")

@@ -83,7 +83,8 @@ struct StrictBodyTests {
             operation.id, good.parameters, as: good.credential,
             headers: bad.contentType.map { [("content-type", $0)] } ?? [], body: bad.bytes)
           #expect(answer.status == bad.status && answer.code == bad.code, "\(operation.id), \(bad.name): \(answer)")
-          #expect(answer.json["detail"]?.text?.isEmpty == false, "\(operation.id), \(bad.name)")
+          let words = answer.json["detail"] ?? answer.json["error_messages"]?.elements.first
+          #expect(words?.text?.isEmpty == false, "\(operation.id), \(bad.name)")
           #expect(answer.header("x-request-id")?.isEmpty == false)
         }
         // The same without a length said beforehand.

@@ -22,8 +22,8 @@ import Testing
   /// The control: without the guards of the store, the same race must be seen to fail.
   @Test func withoutTheGuardsTheRaceIsLost() async throws {
     let shop = try await Shop(around: { UnguardedStore($0) })
-    let tally = try await CancelRace(shop).run(on: try await shop.pair(120), rounds: 1)
-    print("without guards: \(tally.violations.count) violations in 120 races, such as \(tally.violations.prefix(3))")
+    let tally = try await CancelRace(shop).run(on: try await shop.pair(480), rounds: 1)
+    print("without guards: \(tally.violations.count) violations in 480 races, such as \(tally.violations.prefix(3))")
     #expect(tally.violations.contains { $0.contains("terminal events") || $0.contains("charged") })
     await shop.close()
   }

@@ -64,7 +64,7 @@ enum OrderOperations {
     _ moved: MovedMoney, of order: OrderID, path: String, header: HTTPField.Name, _ call: MerchantCall
   ) -> Answer {
     let id = moved.movement.id.description
-    var answer = Answer.json(201, jsonObject { OrderWire.write(moved.movement, &$0) })
+    var answer = Answer.json(201, jsonObject { OrderWire.writeAsked(moved.movement, &$0) })
     answer.headers = [
       (header, id),
       (.location, "\(call.service.settings.publicURL())/ordermanagement/v1/orders/\(order)/\(path)/\(id)"),
@@ -155,6 +155,17 @@ enum OrderWire {
   }
 
   static func write(_ movement: OrderMovement, _ object: inout JSONWriter) {
+    writeAsked(movement, &object)
+    object.member("state", movement.state.name.rawValue)
+    switch movement.state {
+    case .requested: break
+    case .done(let at): movement.kind == .refund ? object.member("refunded_at", at) : object.member("captured_at", at)
+    case .refused(let words, _): object.member("failure_message", words)
+    }
+  }
+
+  /// What was asked for: the same in every answer to the same idempotency key, however it stands by then.
+  static func writeAsked(_ movement: OrderMovement, _ object: inout JSONWriter) {
     switch movement.kind {
     case .capture, .release:
       object.member("capture_id", movement.id)
@@ -165,13 +176,7 @@ enum OrderWire {
     }
     object.member("reference", movement.reference)
     object.member("description", movement.description)
-    object.member("state", movement.state.name.rawValue)
     object.member("created_at", movement.createdAt)
-    switch movement.state {
-    case .requested: break
-    case .done(let at): movement.kind == .refund ? object.member("refunded_at", at) : object.member("captured_at", at)
-    case .refused(let words, _): object.member("failure_message", words)
-    }
   }
 
   static func position(_ view: OrderView) -> PagePosition {

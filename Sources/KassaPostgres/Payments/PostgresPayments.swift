@@ -71,6 +71,18 @@ struct PostgresPayments: PaymentTable {
     ) { try Self.payment($0) }
   }
 
+  func unsettled(_ state: Payment.State) throws -> UnsettledPayments {
+    // `check_at` narrows to the few that want looking after, by their index.
+    try session.first(
+      """
+      SELECT count(*), min(created_at), coalesce(max(checks), 0) FROM payments
+      WHERE check_at IS NOT NULL AND state = $1
+      """,
+      .text(state.rawValue)
+    ) { UnsettledPayments(count: $0.integer(0), oldestCreatedAt: $0.optionalTime(1), checksMax: Int($0.integer(2))) }
+      ?? UnsettledPayments(count: 0, oldestCreatedAt: nil, checksMax: 0)
+  }
+
   func save(_ payment: Payment) throws {
     try session.run(
       """

@@ -7,7 +7,7 @@ import Synchronization
 package final class CommitSignal: Sendable {
   private struct State {
     var next = 0
-    var listeners: [Int: AsyncStream<Void>.Continuation] = [:]
+    var listeners: [Int: @Sendable () -> Void] = [:]
   }
 
   private let state = Mutex(State())
@@ -18,20 +18,30 @@ package final class CommitSignal: Sendable {
   /// at something else that the listener waits for.
   package func listen() -> (hints: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation) {
     let (hints, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
-    let key = state.withLock { state in
-      state.next += 1
-      state.listeners[state.next] = continuation
-      return state.next
-    }
-    continuation.onTermination = { [weak self] _ in
-      self?.state.withLock { _ = $0.listeners.removeValue(forKey: key) }
-    }
+    let key = add { continuation.yield() }
+    continuation.onTermination = { [weak self] _ in self?.remove(key) }
     return (hints, continuation)
   }
 
-  func ring() {
-    for listener in state.withLock({ Array($0.listeners.values) }) { listener.yield() }
+  /// Calls `wake` after each commit, until what it returns is let go. `wake` must be quick.
+  package func listen(_ wake: @escaping @Sendable () -> Void) -> SignalListener {
+    let key = add(wake)
+    return SignalListener { [weak self] in self?.remove(key) }
   }
+
+  func ring() {
+    for wake in state.withLock({ Array($0.listeners.values) }) { wake() }
+  }
+
+  private func add(_ wake: @escaping @Sendable () -> Void) -> Int {
+    state.withLock { state in
+      state.next += 1
+      state.listeners[state.next] = wake
+      return state.next
+    }
+  }
+
+  private func remove(_ key: Int) { state.withLock { _ = $0.listeners.removeValue(forKey: key) } }
 }
 
 /// A store that rings after each commit.
@@ -39,9 +49,7 @@ struct SignallingStore: Store {
   let base: any Store
   let signal: CommitSignal
 
-  func read<Value: Sendable>(
-    _ body: @escaping @Sendable (any ReadTransaction) throws -> Value
-  ) async throws -> Value {
+  func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
     try await base.read(body)
   }
 

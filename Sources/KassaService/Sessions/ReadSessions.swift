@@ -69,6 +69,20 @@ extension KassaService {
     }
   }
 
+  /// Notes that the device's stream told of sessions, all in one commit; only the first time counts.
+  package func notePushed(_ ids: [SessionID], as principal: DevicePrincipal) async throws {
+    let (merchant, now) = (principal.device.merchantID, self.now)
+    let unnoted = try await store.read { transaction in
+      try ids.filter { id in
+        try transaction.sessions.find(id, of: merchant).map { $0.delivery.pushedAt == nil } ?? false
+      }
+    }
+    if unnoted.isEmpty { return }
+    try await store.write { transaction in
+      for id in unnoted { _ = try transaction.sessions.note(.pushed, of: id, merchant: merchant, at: now) }
+    }
+  }
+
   /// Notes how far a session got to the clerk; only the first time counts.
   package func note(_ step: DeliveryStep, of id: SessionID, as principal: DevicePrincipal) async throws {
     let now = self.now

@@ -55,6 +55,22 @@ package protocol PaymentReads {
   func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool
   /// Attempts that want looking after at `now`, longest waiting first.
   func due(at now: Timestamp, limit: Int) throws -> [Payment]
+  /// Those of all merchants that are in `state` and want looking after.
+  func unsettled(_ state: Payment.State) throws -> UnsettledPayments
+}
+
+/// Attempts that wait for their providers.
+package struct UnsettledPayments: Equatable, Sendable {
+  package let count: Int64
+  package let oldestCreatedAt: Timestamp?
+  /// The most often that one of them was asked about.
+  package let checksMax: Int
+
+  package init(count: Int64, oldestCreatedAt: Timestamp?, checksMax: Int) {
+    self.count = count
+    self.oldestCreatedAt = oldestCreatedAt
+    self.checksMax = checksMax
+  }
 }
 
 package protocol PaymentTable: PaymentReads {
