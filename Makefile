@@ -6,7 +6,11 @@ SHELL := /bin/bash
 
 # Undeclared imports between targets are errors, in every build.
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
-BUILD_PACKAGES := libqrencode-dev libsqlite3-dev pkg-config
+BUILD_PACKAGES := libpq-dev libqrencode-dev libsqlite3-dev pkg-config
+TEST_PACKAGES := chromium chromium-driver postgresql
+# The tool chains of the ten languages, what their samples import, and the browser for those of the web.
+SAMPLE_PACKAGES := chromium chromium-driver curl default-jdk-headless golang-go libmono-system-net-http4.0-cil mono-mcs \
+	mono-runtime nodejs php-cli php-curl python3 python3-requests r-base-core r-cran-httr ruby uuid-runtime
 BENCH_PACKAGES := gcc nginx-light wrk python3
 
 .PHONY: help
@@ -20,9 +24,16 @@ run: packages ## Build, and start the playground on http://127.0.0.1:8080
 	exec .build/debug/kassa playground $(ARGUMENTS)
 
 .PHONY: test
-test: packages lint ## Check the format, build, and run all tests
+test: packages lint ## Check the format, build, and run all tests, those in a browser too
+	@scripts/install-packages $(TEST_PACKAGES)
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)
+
+.PHONY: samples
+samples: packages ## Run every sample of the API reference in its own language
+	@scripts/install-packages $(SAMPLE_PACKAGES)
+	swift build $(SWIFT_FLAGS) --product kassa
+	node Tests/samples/run.mjs $(ARGUMENTS)
 
 .PHONY: lint
 lint: ## Check the format of the sources

@@ -26,13 +26,19 @@ let package = Package(
     .target(name: "KassaDomain", swiftSettings: strict),
     .target(name: "KassaJSON", swiftSettings: strict),
     .target(name: "KassaStore", dependencies: ["KassaDomain"], swiftSettings: strict),
+    // What both stores keep as JSON in one column.
+    .target(name: "KassaStoreText", dependencies: ["KassaDomain", "KassaJSON", "KassaStore"], swiftSettings: strict),
     .target(
       name: "KassaSQLite",
       dependencies: [
-        "KassaDomain", "KassaJSON", "KassaStore",
+        "KassaDomain", "KassaStore", "KassaStoreText",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ], swiftSettings: strict),
+    .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .target(
+      name: "KassaPostgres", dependencies: ["CLibPQ", "KassaDomain", "KassaStore", "KassaStoreText"],
+      swiftSettings: strict),
     .target(
       name: "KassaService",
       dependencies: ["KassaDomain", "KassaStore", .product(name: "Crypto", package: "swift-crypto")],
@@ -51,10 +57,11 @@ let package = Package(
     .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
     .executableTarget(name: "embed-files", swiftSettings: strict),
     .plugin(name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"]),
+    .target(name: "KassaWeb", exclude: ["package.json", "site"], swiftSettings: strict, plugins: ["EmbedFiles"]),
     .target(
       name: "KassaAPI",
       dependencies: [
-        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore",
+        "CQREncode", "KassaDomain", "KassaJSON", "KassaService", "KassaStore", "KassaWeb",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -78,8 +85,8 @@ let package = Package(
     .target(
       name: "KassaServer",
       dependencies: [
-        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService",
-        "KassaStore",
+        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaPostgres", "KassaProviders", "KassaSQLite",
+        "KassaService", "KassaStore",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -129,21 +136,44 @@ let package = Package(
         "KassaDomain", "KassaSQLite", "KassaStore", "StoreConformance",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
+    // Databases for tests: files, or those of a PostgreSQL of the test run's own.
+    .target(
+      name: "KassaTestDatabases", dependencies: [
+        "CLibPQ", "KassaPostgres", "KassaSQLite", "KassaStore", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
+      path: "Tests/KassaTestDatabases", swiftSettings: strict),
+    .testTarget(
+      name: "KassaPostgresTests",
+      dependencies: [
+        "KassaDomain", "KassaPostgres", "KassaStore", "KassaTestDatabases", "StoreConformance",
+      ], swiftSettings: strict),
     .testTarget(
       name: "KassaServiceTests",
       dependencies: [
-        "KassaDomain", "KassaService", "KassaSQLite", "KassaStore", "StoreConformance",
+        "KassaDomain", "KassaService", "KassaStore", "KassaTestDatabases", "StoreConformance",
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     .testTarget(
       name: "KassaSessionTests",
-      dependencies: ["KassaDomain", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore"],
+      dependencies: ["KassaDomain", "KassaProviders", "KassaService", "KassaStore", "KassaTestDatabases"],
       swiftSettings: strict),
+    .testTarget(
+      name: "KassaProviderTests",
+      dependencies: [
+        "KassaDomain", "KassaEmulators", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
     .testTarget(
       name: "KassaDeliveryTests",
       dependencies: [
-        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaSQLite", "KassaServer", "KassaService",
-        "KassaStore",
+        "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaServer", "KassaService", "KassaStore",
+        "KassaTestDatabases",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -156,7 +186,7 @@ let package = Package(
     .target(
       name: "KassaTestSupport",
       dependencies: [
-        "KassaJSON",
+        "KassaJSON", "KassaTestDatabases",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -167,7 +197,12 @@ let package = Package(
         "KassaAPI", "KassaDomain", "KassaJSON", "KassaTestSupport", "kassa", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestSupport", "kassa"], swiftSettings: strict),
+      name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestDatabases", "KassaTestSupport", "kassa"],
+      swiftSettings: strict),
+    // Drives a real browser: Debian's chromium and chromium-driver.
+    .testTarget(
+      name: "KassaWebTests", dependencies: ["KassaDomain", "KassaJSON", "KassaTestSupport", "kassa"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,11 +1,14 @@
 /* What SQLite itself can do with Kassa's statements: the limit that `bench/run` holds the program against.
  *
  * Runs, on a database that Kassa made, the statements of one created enrollment (SQLiteEnrollments.insert, Listings.add,
- * SQLiteEvents.append and what CreateEnrollment reads first) on one prepared statement each, many enrollments in one
- * transaction. No HTTP, no threads, no cryptography: hashes and sealed codes are random bytes of the right length.
+ * SQLiteEvents.append and what CreateEnrollment reads first) or session (SQLiteSessions.insert, and the same) on one
+ * prepared statement each, many of them in one transaction. No HTTP, no threads, no cryptography: hashes and sealed codes
+ * are random bytes of the right length.
  *
- *   raw_group_commit run DATABASE BATCH COUNT SECONDS    durable; stops after COUNT rows or SECONDS; prints JSON
- *   raw_group_commit fill DATABASE FROM COUNT START_MS   rows FROM to FROM + COUNT as CONSUMED or EXPIRED, not synced
+ *   raw_group_commit run WHAT DATABASE BATCH COUNT SECONDS    durable; WHAT is `enrollments` or `sessions`; stops after
+ *                                                             COUNT rows or SECONDS; prints JSON
+ *   raw_group_commit fill DATABASE FROM COUNT START_MS        enrollments FROM to FROM + COUNT, CONSUMED or EXPIRED, not
+ *                                                             synced
  *
  * Keep the SQL below the same as in Sources/KassaSQLite: `bench/run` compares the rows that both left.
  */
@@ -16,8 +19,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { ID = 16, HASH = 32, LOCATIONS_MAX = 64, REGISTERS = 20, STORES = 100, STEP_MS = 2000, LIFE_MS = 7200000 };
-enum { KIND_ALL = 0, KIND_UNCONSUMED = 1 };
+enum { ID = 16, HASH = 32, LOCATIONS_MAX = 64, DEVICES_MAX = 1024, REGISTERS = 20, STORES = 100, STEP_MS = 2000, LIFE_MS = 7200000,
+       SESSION_LIFE_MS = 900000, LABELS_MAX = 4, LABEL = 64 };
+enum { KIND_ALL = 0, KIND_UNCONSUMED = 1, KIND_SESSIONS = 3 };
 
 static sqlite3 *db;
 
@@ -90,8 +94,8 @@ static void random_id(uint8_t *id) {
   id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
 }
 
-static uint8_t merchant[ID], key[ID], locations[LOCATIONS_MAX][ID];
-static int location_count;
+static uint8_t merchant[ID], key[ID], locations[LOCATIONS_MAX][ID], devices[DEVICES_MAX][ID];
+static int location_count, device_count;
 
 static void read_ids(void) {
   sqlite3_stmt *keys = prepared("SELECT merchant_id, id FROM api_keys LIMIT 1");
@@ -104,10 +108,14 @@ static void read_ids(void) {
     memcpy(locations[location_count++], sqlite3_column_blob(places, 0), ID);
   sqlite3_finalize(places);
   check(location_count > 0, "there is no location");
+  sqlite3_stmt *phones = prepared("SELECT id FROM devices WHERE deleted_at IS NULL");
+  while (sqlite3_step(phones) == SQLITE_ROW && device_count < DEVICES_MAX)
+    memcpy(devices[device_count++], sqlite3_column_blob(phones, 0), ID);
+  sqlite3_finalize(phones);
 }
 
 static sqlite3_stmt *begin, *savepoint, *find_location, *live_codes, *insert_enrollment, *count_scope, *insert_listing,
-    *count_code, *insert_event, *release, *commit;
+    *count_code, *insert_event, *find_device, *insert_session, *enabled_webhooks, *history, *release, *commit;
 
 static void prepare_all(void) {
   begin = prepared("BEGIN IMMEDIATE");
@@ -129,34 +137,56 @@ static void prepare_all(void) {
   insert_event = prepared(
       "INSERT INTO events (merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, "
       "device_id, order_id, failure_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  find_device = prepared(
+      "SELECT id, merchant_id, enrollment_id, hardware_id, platform, name, metadata, location_id, created_at, "
+      "last_seen_at, key_thumbprint, version FROM devices WHERE merchant_id = ? AND id = ? AND deleted_at IS NULL");
+  insert_session = prepared(
+      "INSERT INTO sessions (id, merchant_id, device_id, location_id, order_amount, currency, content, "
+      "merchant_reference1, created_at, expires_at, status, version, sequence, failed_attempts) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row_id");
+  enabled_webhooks = prepared(
+      "SELECT id, events FROM webhooks WHERE merchant_id = ? AND disabled_at IS NULL AND deleted_at IS NULL");
+  history = prepared(
+      "SELECT position, merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, "
+      "device_id, order_id, failure_reason FROM events WHERE merchant_id = ? AND subject_id = ? ORDER BY sequence");
   release = prepared("RELEASE body");
   commit = prepared("COMMIT");
 }
 
-struct enrollment {
+/* What a list can be narrowed by. */
+struct element {
   uint8_t id[ID], location[ID];
-  char metadata[64], labels[3][32];
+  char labels[LABELS_MAX][LABEL];
+  int label_count;
   int64_t created_at, row_id;
 };
 
-static void make(struct enrollment *made, int64_t created_at) {
+struct enrollment {
+  struct element listed;
+  char metadata[64];
+};
+
+static void make(struct enrollment *enrollment, int64_t created_at) {
+  struct element *made = &enrollment->listed;
   int reg = 1 + (int)(random_word() % REGISTERS), store = 1 + (int)(random_word() % STORES);
   random_id(made->id);
   memcpy(made->location, locations[random_word() % (uint64_t)location_count], ID);
-  snprintf(made->metadata, sizeof made->metadata, "{\"register\":\"%d\",\"store_id\":\"%d\"}", reg, store);
+  snprintf(enrollment->metadata, sizeof enrollment->metadata, "{\"register\":\"%d\",\"store_id\":\"%d\"}", reg, store);
+  made->label_count = 3;
   made->labels[0][0] = 0;
   snprintf(made->labels[1], sizeof made->labels[1], "register:%d", reg);
   snprintf(made->labels[2], sizeof made->labels[2], "store_id:%d", store);
   made->created_at = created_at;
 }
 
-static void insert(struct enrollment *made, const char *status, int version, int typed_symbols) {
+static void insert(struct enrollment *enrollment, const char *status, int version, int typed_symbols) {
+  struct element *made = &enrollment->listed;
   uint8_t device[ID], code_hash[HASH], token_hash[HASH], sealed[128];
   int is_pending = strcmp(status, "PENDING") == 0, is_consumed = strcmp(status, "CONSUMED") == 0;
   bind_bytes(insert_enrollment, 1, made->id, ID);
   bind_bytes(insert_enrollment, 2, merchant, ID);
   bind_bytes(insert_enrollment, 3, made->location, ID);
-  bind_text(insert_enrollment, 4, made->metadata);
+  bind_text(insert_enrollment, 4, enrollment->metadata);
   sqlite3_bind_int64(insert_enrollment, 5, made->created_at);
   sqlite3_bind_int64(insert_enrollment, 6, made->created_at + LIFE_MS);
   bind_text(insert_enrollment, 7, status);
@@ -182,8 +212,8 @@ static void insert(struct enrollment *made, const char *status, int version, int
   done(insert_enrollment);
 }
 
-static void list(const struct enrollment *made, int kind) {
-  for (int label = 0; label < 3; label++) {
+static void list(const struct element *made, int kind) {
+  for (int label = 0; label < made->label_count; label++) {
     for (int with_location = 0; with_location < 2; with_location++) {
       bind_bytes(count_scope, 1, merchant, ID);
       sqlite3_bind_int64(count_scope, 2, kind);
@@ -201,7 +231,8 @@ static void list(const struct enrollment *made, int kind) {
   }
 }
 
-static void log_event(const struct enrollment *made, int sequence, const char *type, int is_system) {
+static void log_event(
+    const struct element *made, int sequence, const char *type, int is_system, const uint8_t *device) {
   bind_bytes(insert_event, 1, merchant, ID);
   bind_bytes(insert_event, 2, made->id, ID);
   sqlite3_bind_int64(insert_event, 3, sequence);
@@ -212,6 +243,7 @@ static void log_event(const struct enrollment *made, int sequence, const char *t
   else bind_bytes(insert_event, 7, key, ID);
   bind_text(insert_event, 8, "0f8fad5b-d9cb-469f-a165-70867728950e");
   for (int i = 9; i <= 12; i++) sqlite3_bind_null(insert_event, i);
+  if (device) bind_bytes(insert_event, 10, device, ID);
   done(insert_event);
 }
 
@@ -225,26 +257,94 @@ static int symbols_for_next_code(void) {
   return symbols;
 }
 
-static void create_one(void) {
+static void create_enrollment(void) {
   struct enrollment made;
   make(&made, wall_ms());
   done(savepoint);
   bind_bytes(find_location, 1, merchant, ID);
-  bind_bytes(find_location, 2, made.location, ID);
+  bind_bytes(find_location, 2, made.listed.location, ID);
   check(sqlite3_step(find_location) == SQLITE_ROW, "find location");
   for (int column = 0; column < 8; column++) sqlite3_column_bytes(find_location, column);
   done(find_location);
   int symbols = symbols_for_next_code();
   insert(&made, "PENDING", 1, symbols);
-  list(&made, KIND_ALL);
-  list(&made, KIND_UNCONSUMED);
+  list(&made.listed, KIND_ALL);
+  list(&made.listed, KIND_UNCONSUMED);
   sqlite3_bind_int64(count_code, 1, symbols);
   done(count_code);
-  log_event(&made, 1, "enrollment.created", 0);
+  log_event(&made.listed, 1, "enrollment.created", 0, 0);
   done(release);
 }
 
-static int run(int64_t batch, int64_t count, double seconds) {
+/* What the server reads from a row it has found. */
+static void read_columns(sqlite3_stmt *statement) {
+  for (int column = 0; column < sqlite3_column_count(statement); column++) sqlite3_column_bytes(statement, column);
+}
+
+static void write_id(char *text, const uint8_t *id) {
+  for (int i = 0; i < ID; i++) text += sprintf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+}
+
+/* As SessionContentText writes what `sessions.lua` sends. */
+static const char session_content[] =
+    "{\"order_tax_amount\":48000,\"purchase_started_at\":1705314600000,\"lines\":["
+    "{\"type\":\"physical\",\"reference\":\"SKU-001\",\"name\":\"T-Shirt\",\"quantity\":2,\"unit_price\":100000,"
+    "\"total_amount\":200000,\"total_discount_amount\":0,\"tax_rate\":2500,\"total_tax_amount\":40000},"
+    "{\"type\":\"physical\",\"reference\":\"SKU-002\",\"name\":\"Socks\",\"quantity\":1,\"unit_price\":40000,"
+    "\"total_amount\":40000,\"total_discount_amount\":0,\"tax_rate\":2500,\"total_tax_amount\":8000}]}";
+
+static void create_session(void) {
+  static int64_t order;
+  struct element made;
+  const uint8_t *device = devices[random_word() % (uint64_t)device_count];
+  char device_text[40], reference[48];
+  random_id(made.id);
+  made.created_at = wall_ms();
+  done(savepoint);
+  bind_bytes(find_device, 1, merchant, ID);
+  bind_bytes(find_device, 2, device, ID);
+  check(sqlite3_step(find_device) == SQLITE_ROW, "find device");
+  read_columns(find_device);
+  memcpy(made.location, sqlite3_column_blob(find_device, 7), ID);
+  done(find_device);
+  write_id(device_text, device);
+  snprintf(reference, sizeof reference, "ORDER-%08lld-%08lld", (long long)(made.created_at / 1000 % 100000000),
+           (long long)++order);
+  made.label_count = 4;
+  made.labels[0][0] = 0;
+  snprintf(made.labels[1], LABEL, "device:%s", device_text);
+  snprintf(made.labels[2], LABEL, "status:CREATED");
+  snprintf(made.labels[3], LABEL, "reference:%s", reference);
+  bind_bytes(insert_session, 1, made.id, ID);
+  bind_bytes(insert_session, 2, merchant, ID);
+  bind_bytes(insert_session, 3, device, ID);
+  bind_bytes(insert_session, 4, made.location, ID);
+  sqlite3_bind_int64(insert_session, 5, 240000);
+  bind_text(insert_session, 6, "SEK");
+  bind_text(insert_session, 7, session_content);
+  bind_text(insert_session, 8, reference);
+  sqlite3_bind_int64(insert_session, 9, made.created_at);
+  sqlite3_bind_int64(insert_session, 10, made.created_at + SESSION_LIFE_MS);
+  bind_text(insert_session, 11, "CREATED");
+  sqlite3_bind_int64(insert_session, 12, 1);
+  sqlite3_bind_int64(insert_session, 13, 1);
+  sqlite3_bind_int64(insert_session, 14, 0);
+  check(sqlite3_step(insert_session) == SQLITE_ROW, "insert session");
+  made.row_id = sqlite3_column_int64(insert_session, 0);
+  done(insert_session);
+  list(&made, KIND_SESSIONS);
+  log_event(&made, 1, "session.created", 0, device);
+  bind_bytes(enabled_webhooks, 1, merchant, ID);
+  done(enabled_webhooks);
+  bind_bytes(history, 1, merchant, ID);
+  bind_bytes(history, 2, made.id, ID);
+  check(sqlite3_step(history) == SQLITE_ROW, "history");
+  read_columns(history);
+  done(history);
+  done(release);
+}
+
+static int run(void (*create_one)(void), int64_t batch, int64_t count, double seconds) {
   script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA cache_size = -65536;"
          "PRAGMA foreign_keys = ON");
   prepare_all();
@@ -272,10 +372,10 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
     int is_consumed = random_word() % 10 < 6;
     make(&made, start_ms + i * STEP_MS);
     insert(&made, is_consumed ? "CONSUMED" : "EXPIRED", 2, 10);
-    list(&made, KIND_ALL);
-    if (!is_consumed) list(&made, KIND_UNCONSUMED);
-    log_event(&made, 1, "enrollment.created", 0);
-    log_event(&made, 2, is_consumed ? "enrollment.consumed" : "enrollment.expired", !is_consumed);
+    list(&made.listed, KIND_ALL);
+    if (!is_consumed) list(&made.listed, KIND_UNCONSUMED);
+    log_event(&made.listed, 1, "enrollment.created", 0, 0);
+    log_event(&made.listed, 2, is_consumed ? "enrollment.consumed" : "enrollment.expired", !is_consumed, 0);
     if (i % 10000 == 9999) {
       done(commit);
       done(begin);
@@ -287,18 +387,23 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
 }
 
 int main(int argc, char **argv) {
-  int is_run = argc == 6 && strcmp(argv[1], "run") == 0, is_fill = argc == 6 && strcmp(argv[1], "fill") == 0;
-  if (!is_run && !is_fill) {
-    fprintf(stderr, "usage: raw_group_commit run DATABASE BATCH COUNT SECONDS | fill DATABASE FROM COUNT START_MS\n");
+  int is_run = argc == 7 && strcmp(argv[1], "run") == 0, is_fill = argc == 6 && strcmp(argv[1], "fill") == 0;
+  int is_sessions = is_run && strcmp(argv[2], "sessions") == 0;
+  if (!is_fill && !is_sessions && !(is_run && strcmp(argv[2], "enrollments") == 0)) {
+    fprintf(stderr, "usage: raw_group_commit run enrollments|sessions DATABASE BATCH COUNT SECONDS\n"
+                    "       raw_group_commit fill DATABASE FROM COUNT START_MS\n");
     return 2;
   }
+  char **arguments = is_run ? argv + 3 : argv + 2;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
-  check(sqlite3_open_v2(argv[2], &db, flags, 0) == SQLITE_OK, argv[2]);
+  check(sqlite3_open_v2(arguments[0], &db, flags, 0) == SQLITE_OK, arguments[0]);
   sqlite3_busy_timeout(db, 5000);
-  random_state = (uint64_t)wall_ms() ^ (is_fill ? (uint64_t)atoll(argv[3]) << 32 : 0);
+  random_state = (uint64_t)wall_ms() ^ (is_fill ? (uint64_t)atoll(arguments[1]) << 32 : 0);
   read_ids();
-  int64_t third = atoll(argv[3]), fourth = atoll(argv[4]);
-  int code = is_run ? run(third, fourth, atof(argv[5])) : fill(third, fourth, atoll(argv[5]));
+  check(!is_sessions || device_count > 0, "there is no device");
+  int64_t second = atoll(arguments[1]), third = atoll(arguments[2]);
+  int code = is_run ? run(is_sessions ? create_session : create_enrollment, second, third, atof(arguments[3]))
+                    : fill(second, third, atoll(arguments[3]));
   check(sqlite3_close_v2(db) == SQLITE_OK, "close");
   return code;
 }

@@ -15,7 +15,7 @@ package enum APILimits {
   package static let idleSeconds: Int64 = 60
   /// From writing to the client having taken what was written.
   package static let writeSeconds: Int64 = 20
-  /// Open connections; more wait in the listen queue. At some 20 KB each this is 200 MB.
+  /// Open connections; more wait in the listen queue. At some 30 KB each this is 300 MB.
   package static let connectionsMax = 10_000
   /// Connections that may wait to be accepted: thousands of phones reconnect at once after a restart.
   package static let listenBacklog = 4096
@@ -37,6 +37,9 @@ package enum APILimits {
   package static let requestIDBytesMax = 128
   /// Longest key, token or proof in a header that is looked at.
   package static let secretTextBytesMax = 4096
+  /// API keys that do not sign in, per source address and minute: a person pastes slower. Keys cannot be guessed; this
+  /// bounds what trying costs.
+  static let failedSignInsPerSourcePerMinute: Int64 = 20
   /// Failing fields that one answer names; a body can hold thousands.
   package static let flawsMax = 100
   /// Between two signs of life on a stream (contract, section 7).

@@ -3,6 +3,7 @@ import Hummingbird
 import HummingbirdCore
 import KassaDomain
 import KassaService
+import KassaWeb
 import NIOCore
 
 /// The HTTP side of Kassa: the table of operations, and what surrounds every one of them.
@@ -11,9 +12,12 @@ package struct KassaAPI: Sendable {
   let settings: APISettings
   let hooks: APIHooks
   let rateLimiter: RateLimiter<MerchantID>
+  /// Sign-ins that fail, by source address.
+  let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
   /// By source address: whoever says to be a provider has no credential.
   let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
   private let routes: RouteTable
+  private let pages: PageTable
 
   package init(service: KassaService, settings: APISettings, hooks: APIHooks) {
     self.service = service
@@ -21,18 +25,19 @@ package struct KassaAPI: Sendable {
     self.hooks = hooks
     rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
+    pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }
 
   /// `host[:port]` of the public address.
   var publicAuthority: String? { service.settings.publicURL().split(separator: "/").dropFirst().first.map(String.init) }
 
+  var portalCookie: PortalCookie { PortalCookie(publicURL: service.settings.publicURL()) }
+
   /// Every operation that is served everywhere.
   package static let operations: [Operation] =
-    SessionOperations.all + POSOperations.all + EnrollmentOperations.all + DeviceOperations.all + LocationOperations.all
-    + APIKeyOperations.all + PaymentMethodOperations.all + ProviderOperations.all + OrderOperations.all
-    + WebhookOperations.all
-    + AuditOperations.all
-    + ServerOperations.all
+    SessionOperations.all + POSOperations.all + ReceiptOperations.all + EnrollmentOperations.all + DeviceOperations.all
+    + LocationOperations.all + SignInOperations.all + APIKeyOperations.all + PaymentMethodOperations.all
+    + ProviderOperations.all + OrderOperations.all + WebhookOperations.all + AuditOperations.all + ServerOperations.all
 
   /// Those that are served in the playground only; elsewhere they answer as an unknown route does.
   package static let playgroundOperations = PlaygroundOperations.all
@@ -116,6 +121,7 @@ extension KassaAPI: HTTPResponder {
     let operation: Operation? = if case .operation(let operation, _) = match { operation } else { nil }
 
     var problem: Problem?
+    var route = operation.map { RequestRecord.Route(path: $0.path, operationID: $0.id) } ?? .unmatched
     let answer: Answer
     do {
       switch match {
@@ -124,24 +130,29 @@ extension KassaAPI: HTTPResponder {
           request: request, operation: operation, pathParameters: parameters, requestID: requestID,
           source: source(of: request, peer: context.connection.remoteAddress),
           connection: context.connection, api: self, notes: notes)
-        answer = try await operation.respond(call)
+        let given = try await operation.respond(call)
+        // A stream has no end, and so no length that a head could tell.
+        if request.method == .head, given.writeStream != nil { throw RequestFailure.wrongMethod(allowed: [.get]) }
+        answer = given
       case .wrongMethod(let allowed): throw RequestFailure.wrongMethod(allowed: allowed)
-      case .none: throw RequestFailure.unknownRoute
+      case .none: (answer, route) = try pages.answer(to: request)
       }
     } catch {
       let failed = Problem.of(error, credential: operation?.credential ?? .none)
       problem = failed
       answer =
         request.uri.path.hasPrefix("/ordermanagement/")
-        ? failed.orderManagementAnswer(requestID: requestID) : failed.answer(requestID: requestID)
+        ? failed.orderManagementAnswer(requestID: requestID)
+        : failed.answer(requestID: requestID, at: service.now)
     }
     hooks.requestFinished(
       RequestRecord(
-        requestID: requestID, method: Self.knownMethod(request.method), route: operation?.path ?? "unmatched",
-        operationID: operation?.id ?? "unmatched", status: answer.status,
+        requestID: requestID, method: Self.knownMethod(request.method), route: route.path,
+        operationID: route.operationID, status: answer.status,
         durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
         operatorDetail: problem?.operatorDetail))
-    return answer.response(requestID: requestID)
+    let response = answer.response(requestID: requestID)
+    return request.method == .head ? response.createHeadResponse() : response
   }
 
   /// The caller's own id if it is ASCII without controls and not too long, else a fresh one (contract, section 1).

@@ -1,6 +1,7 @@
 /// The emulators that there are, by the word that `kassa emulate` knows them by.
 package enum Emulators {
   package static let all: [(name: String, make: @Sendable () throws -> any ProviderEmulator)] = [
-    ("vipps", { VippsEmulator() }), ("klarna", { KlarnaEmulator() }),
+    ("stripe", { StripeEmulator() }), ("swish", { try SwishEmulator() }), ("vipps", { VippsEmulator() }),
+    ("klarna", { KlarnaEmulator() }),
   ]
 }

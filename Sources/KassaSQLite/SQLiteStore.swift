@@ -1,8 +1,6 @@
-import Dispatch
 import GRDB
 import KassaDomain
 import KassaStore
-import Synchronization
 
 /// The embedded store: one file, one writer with group commit, a few readers.
 ///
@@ -10,8 +8,7 @@ import Synchronization
 package final class SQLiteStore: Store {
   private let writer: GroupCommitWriter
   private let writerQueue: DatabaseQueue
-  private let readers: [DatabaseQueue]
-  private let idleReaders: Mutex<[Int]>
+  private let readers: ReaderPool
   package let path: String
 
   /// How long a statement waits for another process that writes the same file.
@@ -37,9 +34,10 @@ package final class SQLiteStore: Store {
           OperatorDetail("\(path) was made by a newer Kassa; run that version, or restore a backup made before"))
       }
       try migrator.migrate(writerQueue)
-      readers = try (0..<readersMax).map { _ in
-        try DatabaseQueue(path: path, configuration: Self.configuration(readonly: true))
-      }
+      readers = ReaderPool(
+        readers: try (0..<readersMax).map { _ in
+          try DatabaseQueue(path: path, configuration: Self.configuration(readonly: true))
+        })
     } catch let error as StoreError {
       throw error
     } catch let error as DatabaseError where error.resultCode == .SQLITE_CANTOPEN {
@@ -50,7 +48,6 @@ package final class SQLiteStore: Store {
       throw StoreError.unusable(OperatorDetail("\(path): \(error)"))
     }
     writer = GroupCommitWriter(queue: writerQueue)
-    idleReaders = Mutex(Array(readers.indices))
   }
 
   private static func configuration(readonly: Bool) -> Configuration {
@@ -77,12 +74,9 @@ package final class SQLiteStore: Store {
   }
 
   package func read<Value: Sendable>(
-    _ body: @Sendable (any ReadTransaction) throws -> Value
+    _ body: @escaping @Sendable (any ReadTransaction) throws -> Value
   ) async throws -> Value {
-    let index = idleReaders.withLock { $0.popLast() }
-    defer { if let index { idleReaders.withLock { $0.append(index) } } }
-    let reader = readers[index ?? Int.random(in: readers.indices)]
-    return try reader.inDatabase { database in
+    try await readers.read { database in
       let connection = SQLiteConnection(database: database)
       try connection.run("BEGIN DEFERRED")
       defer { _ = try? connection.run("COMMIT") }
@@ -133,7 +127,7 @@ package final class SQLiteStore: Store {
 
   package func close() async {
     await writer.close()
-    for reader in readers { try? reader.close() }
+    readers.close()
     try? writerQueue.close()
   }
 }

@@ -4,6 +4,7 @@ import HummingbirdCore
 import KassaAPI
 import KassaDelivery
 import KassaDomain
+import KassaPostgres
 import KassaProviders
 import KassaSQLite
 import KassaService
@@ -103,7 +104,7 @@ package enum KassaServer {
         metrics: {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
-            pendingCallbacks: try? await service.pendingCallbacks())
+            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments())
         }))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
@@ -119,11 +120,21 @@ package enum KassaServer {
       logger: settings.logging.logger("kassa.http", from: .warning))
   }
 
-  package static func openStore(_ database: DatabaseAddress) throws -> SQLiteStore {
+  /// Opens the database. One that is missing, or empty, is made only if `makesDatabase`.
+  package static func openStore(_ database: DatabaseAddress, makesDatabase: Bool = true) throws -> any Store {
     do {
-      return try SQLiteStore(path: database.sqlitePath)
+      switch database {
+      case .sqlite(let path):
+        guard makesDatabase || FileManager.default.fileExists(atPath: path) else {
+          throw StoreError.unusable(OperatorDetail("there is no database at \(path)"))
+        }
+        return try SQLiteStore(path: path)
+      case .postgres(let address): return try PostgresStore(address, makesSchema: makesDatabase)
+      }
     } catch StoreError.unusable(let detail) {
       throw SettingsError(detail.text)
+    } catch StoreError.unavailable(let detail) {
+      throw SettingsError("\(database) cannot be reached: \(detail.text)")
     }
   }
 
@@ -165,7 +176,9 @@ package enum KassaServer {
     _ http: ProviderHTTPClient, isPlayground: Bool, clock: @escaping @Sendable () -> Timestamp
   ) -> [ProviderKind] {
     [
+      StripeTerminalProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
       KlarnaProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
+      SwishProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
       VippsProvider.kind(http: http, isPlayground: isPlayground, clock: clock),
     ]
   }
@@ -173,7 +186,10 @@ package enum KassaServer {
   /// Counts what the service tells, and logs what somebody must see.
   private static func hooks(_ metrics: Metrics, _ logger: Logger) -> ServiceHooks {
     ServiceHooks(
-      paymentChanged: { metrics.count($0) },
+      paymentNoticed: { notice in
+        metrics.count(notice)
+        logger.log(notice)
+      },
       movementSettled: { movement in
         metrics.count(movement)
         guard case .refused(let words, _) = movement.state else { return }
@@ -181,15 +197,6 @@ package enum KassaServer {
           "a provider refused to move money of an order",
           metadata: [
             "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
-            "reason": "\(words)",
-          ])
-      },
-      reversalRefused: { payment, words in
-        metrics.countRefusedReversal(of: payment)
-        logger.error(
-          "money that came too late is not given back: give it back by hand",
-          metadata: [
-            "payment_id": "\(payment.id)", "session_id": "\(payment.sessionID)", "method": "\(payment.method.rawValue)",
             "reason": "\(words)",
           ])
       })
@@ -201,12 +208,11 @@ package enum KassaServer {
       try await service.claimInstallation()
     } catch InstallationMismatch.environment(let stored) {
       throw SettingsError(
-        "\(database.sqlitePath) belongs to a \(stored.rawValue) installation and cannot be used as "
-          + "\(service.environment.rawValue): name another file with --database-url")
+        "\(database) belongs to a \(stored.rawValue) installation and cannot be used as "
+          + "\(service.environment.rawValue): name another database with --database-url")
     } catch InstallationMismatch.secretKey {
       throw SettingsError(
-        "the secret key is not that of \(database.sqlitePath): restore \(SecretKey.path(of: database)), or set "
-          + "\(SettingName.secretKey.variable) to the right one")
+        "the secret key is not that of \(database): \(SecretKey.place(of: database)) to the right one")
     }
   }
 

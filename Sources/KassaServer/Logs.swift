@@ -2,6 +2,8 @@ import Foundation
 import KassaAPI
 import KassaDomain
 import KassaJSON
+import KassaService
+import KassaStore
 import Logging
 import Synchronization
 
@@ -100,6 +102,34 @@ extension Logger {
     if let problem = record.problem { metadata["problem"] = "\(problem)" }
     if let detail = record.operatorDetail { metadata["detail"] = "\(detail.text)" }
     log(level: level, "request", metadata: metadata)
+  }
+
+  /// The line of what those who run Kassa should hear of an attempt. An outcome alone is none: it is in the request's line
+  /// and in the metrics.
+  func log(_ notice: PaymentNotice) {
+    let (level, message, detail): (Logger.Level, Logger.Message, OperatorDetail?) =
+      switch notice.what {
+      case .outcome: (.trace, "an attempt to pay has an outcome", nil)
+      case .unknown(let words): (.warning, "the outcome of an attempt to pay is not known; asking again", words)
+      case .settled: (.notice, "the outcome of an attempt to pay is known now", nil)
+      case .givenUp: (.error, "a day without an outcome: the session was ended; asking on", nil)
+      case .unverified(let words): (.notice, "an attempt that was denied could not be verified; asking again", words)
+      case .lateMoney: (.warning, "money came after the session's end; giving it back", nil)
+      case .givenBack: (.notice, "money that came too late was given back", nil)
+      case .givingBack: (.info, "money that came too late is on its way back", nil)
+      case .reversalRefused(let words):
+        (.error, "the provider refuses to give money back that came too late; asking again, but look at it", words)
+      case .reversalUnknown(let words):
+        (.warning, "it is not known whether late money was given back; asking again", words)
+      }
+    let payment = notice.payment
+    var metadata: Logger.Metadata = [
+      "payment_id": "\(payment.id)", "session_id": "\(payment.sessionID)", "merchant_id": "\(payment.merchantID)",
+      "method": "\(payment.method.rawValue)", "state": "\(payment.state.rawValue)", "asked": "\(payment.checks + 1)",
+    ]
+    if let reason = payment.failureReason { metadata["failure_reason"] = "\(reason.rawValue)" }
+    if let detail { metadata["detail"] = "\(detail.text)" }
+    log(level: level, message, metadata: metadata)
   }
 
   private static func milliseconds(_ nanoseconds: Int64) -> String {

@@ -50,12 +50,17 @@ package final class Metrics: Sendable {
     var dispatch = Histogram()
     var payments: [PaymentKey: Int64] = [:]
     var movements: [PaymentKey: Int64] = [:]
-    var refusedReversals: [String: Int64] = [:]
+    var notices: [NoticeKey: Int64] = [:]
   }
 
   private struct PaymentKey: Hashable {
     let method: String
     let outcome: String
+  }
+
+  private struct NoticeKey: Hashable {
+    let method: String
+    let what: String
   }
 
   private static let bucketSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -77,19 +82,21 @@ package final class Metrics: Sendable {
     state.withLock { $0.dispatch.observe(Double(milliseconds) / 1000) }
   }
 
-  func count(_ payment: Payment) {
-    let key = PaymentKey(
-      method: payment.method.rawValue, outcome: payment.failureReason?.rawValue ?? payment.state.rawValue)
-    state.withLock { $0.payments[key, default: 0] += 1 }
+  func count(_ notice: PaymentNotice) {
+    let payment = notice.payment
+    if case .outcome = notice.what {
+      let key = PaymentKey(
+        method: payment.method.rawValue, outcome: payment.failureReason?.rawValue ?? payment.state.rawValue)
+      state.withLock { $0.payments[key, default: 0] += 1 }
+    } else {
+      let key = NoticeKey(method: payment.method.rawValue, what: notice.what.name)
+      state.withLock { $0.notices[key, default: 0] += 1 }
+    }
   }
 
   func count(_ movement: OrderMovement) {
     let key = PaymentKey(method: movement.kind.rawValue, outcome: movement.state.name.rawValue)
     state.withLock { $0.movements[key, default: 0] += 1 }
-  }
-
-  func countRefusedReversal(of payment: Payment) {
-    state.withLock { $0.refusedReversals[payment.method.rawValue, default: 0] += 1 }
   }
 
   func count(_ record: RequestRecord) {
@@ -101,8 +108,10 @@ package final class Metrics: Sendable {
     }
   }
 
-  /// All figures as text. `security` and `pendingCallbacks` are left out when the store cannot tell.
-  func rendered(store: StoreActivity, security: CodeSecurityReport?, pendingCallbacks: Int64?) -> String {
+  /// All figures as text. Those of the store are left out when it cannot tell.
+  func rendered(
+    store: StoreActivity, security: CodeSecurityReport?, pendingCallbacks: Int64?, unsettled: UnsettledReport?
+  ) -> String {
     let state = self.state.withLock { $0 }
     var text = ""
     func family(_ name: String, _ type: String, _ help: String) {
@@ -131,9 +140,15 @@ package final class Metrics: Sendable {
     }) {
       text += "kassa_order_movements_total{kind=\"\(key.method)\",outcome=\"\(key.outcome)\"} \(count)\n"
     }
-    family("kassa_late_money_refused_total", "counter", "Times a provider would not give late money back, by method.")
-    for (method, count) in state.refusedReversals.sorted(by: { $0.key < $1.key }) {
-      text += "kassa_late_money_refused_total{method=\"\(method)\"} \(count)\n"
+    family("kassa_payment_notices_total", "counter", "What needed a second look at an attempt, by method.")
+    for (key, count) in state.notices.sorted(by: { ($0.key.method, $0.key.what) < ($1.key.method, $1.key.what) }) {
+      text += "kassa_payment_notices_total{method=\"\(key.method)\",what=\"\(key.what)\"} \(count)\n"
+    }
+    if let unsettled {
+      family("kassa_payments_unknown", "gauge", "Attempts of the whole deployment whose outcome nobody knows.")
+      text += "kassa_payments_unknown \(unsettled.unknown.count)\n"
+      family("kassa_payments_reversing", "gauge", "Attempts whose money came too late and is not given back yet.")
+      text += "kassa_payments_reversing \(unsettled.reversing.count)\n"
     }
     family("kassa_problems_total", "counter", "Problems answered, by their code.")
     for (code, count) in state.problems.sorted(by: { $0.key < $1.key }) {
@@ -201,5 +216,23 @@ extension Metrics: CallbackObserver {
       text += "kassa_callback_pending \(pending)\n"
     }
     return text
+  }
+}
+
+extension PaymentNotice.What {
+  /// A stable word, for labels.
+  var name: String {
+    switch self {
+    case .outcome: "outcome"
+    case .unknown: "unknown"
+    case .settled: "settled"
+    case .givenUp: "given_up"
+    case .unverified: "unverified"
+    case .lateMoney: "late_money"
+    case .givenBack: "given_back"
+    case .givingBack: "giving_back"
+    case .reversalRefused: "reversal_refused"
+    case .reversalUnknown: "reversal_unknown"
+    }
   }
 }

@@ -46,6 +46,12 @@ package struct PlaygroundParts: Sendable {
         else { return false }
         return cards.plan(fault, for: operation, count: count, delayMilliseconds: delayMilliseconds)
       },
+      plannedCardFaults: {
+        cards.plannedFaults.map {
+          PlannedCardFault(
+            operation: $0.operation.rawValue, fault: $0.fault.rawValue, delayMilliseconds: $0.delayMilliseconds)
+        }
+      }, clearCardFaults: cards.clearFaults,
       advanceClock: { seconds in
         clock.advance(seconds: seconds)
         moveEmulators(seconds)

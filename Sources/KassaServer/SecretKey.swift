@@ -11,15 +11,28 @@ package enum SecretKey {
   }
 
   /// The file that belongs to a database.
-  package static func path(of database: DatabaseAddress) -> String { database.sqlitePath + ".key" }
+  static func path(ofDatabaseAt path: String) -> String { path + ".key" }
+
+  /// Where an operator finds the key of a database.
+  package static func place(of database: DatabaseAddress) -> String {
+    switch database {
+    case .sqlite(let path): "restore \(self.path(ofDatabaseAt: path)), or set \(SettingName.secretKey.variable)"
+    case .postgres: "set \(SettingName.secretKey.variable)"
+    }
+  }
 
   /// Reads the key file. Makes it, with a fresh random key, when both it and the database are missing: a new key for an
   /// old database could open nothing in it.
   package static func load(for database: DatabaseAddress) throws -> [UInt8] {
-    let path = path(of: database)
+    guard case .sqlite(let databasePath) = database else {
+      throw SettingsError(
+        "\(SettingName.secretKey.variable) must be set, to the same on every server of \(database): 32 bytes in base64, "
+          + "as openssl rand -base64 32 makes them once")
+    }
+    let path = path(ofDatabaseAt: databasePath)
     let files = FileManager.default
     if !files.fileExists(atPath: path) {
-      guard !files.fileExists(atPath: database.sqlitePath) else {
+      guard !files.fileExists(atPath: databasePath) else {
         throw SettingsError(
           "\(path) is missing: restore it from a backup, or set \(SettingName.secretKey.variable); without its key the "
             + "database's codes and tokens cannot be read")

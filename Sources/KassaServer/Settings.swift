@@ -1,6 +1,7 @@
 import Foundation
 import KassaAPI
 import KassaDomain
+import KassaPostgres
 import KassaService
 import Logging
 
@@ -55,7 +56,7 @@ package struct SettingsSource {
   package var unknownVariables: [String] {
     let known = Set(
       SettingName.allCases.map(\.variable) + [
-        "KASSA_CONFIG_FILE", "KASSA_API_KEY", "KASSA_UPDATE_GOLDEN", "KASSA_WEBHOOK_SAMPLES",
+        "KASSA_CONFIG_FILE", "KASSA_API_KEY", "KASSA_UPDATE_GOLDEN", "KASSA_WEBHOOK_SAMPLES", "KASSA_TEST_DATABASE",
       ])
     return variables.keys.filter { $0.hasPrefix("KASSA_") && !known.contains($0) }.sorted()
   }
@@ -67,12 +68,15 @@ package struct SettingsSource {
     return nil
   }
 
+  /// Whether the setting is given on the command line.
+  package func isOption(_ name: SettingName) -> Bool { options[name] != nil }
+
   package func value<Value>(
     _ name: SettingName, default value: Value, allowed: String, _ parse: (String) -> Value?
   ) throws -> Value {
     guard let (text, origin) = text(name) else { return value }
     guard let parsed = parse(text) else {
-      throw SettingsError("\(origin) must be \(allowed), not \"\(name == .secretKey ? "…" : text)\"")
+      throw SettingsError("\(origin) must be \(allowed), not \"\(name == .secretKey || text.contains("@") ? "…" : text)\"")
     }
     return parsed
   }
@@ -105,23 +109,44 @@ package struct SettingsSource {
   }
 }
 
-/// Where the data is.
-package struct DatabaseAddress: Sendable, Equatable {
+/// Where the data is. Its description never shows a password.
+package enum DatabaseAddress: Sendable, Equatable, CustomStringConvertible {
   /// The file of an embedded database.
-  package let sqlitePath: String
+  case sqlite(path: String)
+  /// A database that several servers may share.
+  case postgres(PostgresAddress)
 
   package init?(_ text: String) {
+    if let address = PostgresAddress(text) {
+      self = .postgres(address)
+      return
+    }
     guard text.hasPrefix("sqlite:") else { return nil }
     let path = String(text.dropFirst("sqlite:".count))
     guard !path.isEmpty, path != ":memory:", !path.utf8.contains(0) else { return nil }
-    sqlitePath = path
+    self = .sqlite(path: path)
   }
 
-  package static let allowed = "sqlite:PATH, like sqlite:/var/lib/kassa/kassa.sqlite"
+  package var description: String {
+    switch self {
+    case .sqlite(let path): path
+    case .postgres(let address): address.description
+    }
+  }
 
+  package static let allowed =
+    "sqlite:PATH, like sqlite:/var/lib/kassa/kassa.sqlite, or postgres://USER@HOST/DATABASE"
+
+  /// Throws `SettingsError` for a password on the command line, where everybody on the machine can read it.
   package static func read(from source: SettingsSource, default path: String) throws -> DatabaseAddress {
     guard let standard = DatabaseAddress("sqlite:\(path)") else { throw SettingsError("no database path") }
-    return try source.value(.databaseURL, default: standard, allowed: allowed, DatabaseAddress.init)
+    let address = try source.value(.databaseURL, default: standard, allowed: allowed, DatabaseAddress.init)
+    if case .postgres(let postgres) = address, postgres.hasPassword, source.isOption(.databaseURL) {
+      throw SettingsError(
+        "--\(SettingName.databaseURL.rawValue) must not hold a password, because every user of this machine can read it "
+          + "there: set \(SettingName.databaseURL.variable), or name a config file, or put it into ~/.pgpass")
+    }
+    return address
   }
 }
 

@@ -1,5 +1,6 @@
 import KassaDomain
 import KassaStore
+import Synchronization
 
 /// The use cases, one file a verb. Knows neither HTTP nor SQL.
 package struct KassaService: Sendable {
@@ -20,11 +21,12 @@ package struct KassaService: Sendable {
   let notified = NotifiedPayments()
   let hooks: ServiceHooks
   let webhookGate: any WebhookGate
-  /// Rings after every commit of this process.
+  private let readiness = Readiness()
+  /// Rings after every commit of this process, and when other servers' commits may be seen.
   package let commits = CommitSignal()
 
-  /// Without `providers` those are asked that merchants configured. `clock` gives the present moment; it never runs backwards by more than the operating system's does. Without a
-  /// `webhookGate` no webhook can be made.
+  /// Without `providers` those are asked that merchants configured. `clock` gives the present moment; it never runs
+  /// backwards by more than the operating system's does. Without a `webhookGate` no webhook can be made.
   package init(
     store: any Store, secrets: ServerSecrets, environment: KassaEnvironment, settings: ServiceSettings,
     providerKinds: [ProviderKind] = [], builtInMethods: [BuiltInMethod] = [],
@@ -45,6 +47,13 @@ package struct KassaService: Sendable {
       providers ?? ConfiguredProviders(store: store, secrets: secrets, kinds: providerKinds)
     self.hooks = hooks
     self.clock = clock
+    store.whenHinted { [commits, signals] hint in
+      switch hint {
+      case .devices(let devices): for device in devices { signals.wake(device) }
+      case .anything: signals.wakeAll()
+      }
+      commits.ring()
+    }
   }
 
   package var now: Timestamp { clock() }
@@ -56,31 +65,42 @@ package struct KassaService: Sendable {
     try queueCallbacks(of: event, in: transaction)
   }
 
-  /// Proves that a write can be made durable now. Throws `StoreError` otherwise.
-  package func checkReadiness() async throws { try await store.checkWritable() }
+  /// Proves that a write can be made durable now, or could a moment ago: anybody may ask, so asking must not cost a commit
+  /// each time. Throws `StoreError` otherwise.
+  package func checkReadiness() async throws {
+    if readiness.isRecent { return }
+    try await store.checkWritable()
+    readiness.note()
+  }
 
   package var storeActivity: StoreActivity { store.activity }
 }
 
 /// What is told after commits, for metrics and logs.
 package struct ServiceHooks: Sendable {
-  /// An attempt reached another outcome.
-  package var paymentChanged: @Sendable (Payment) -> Void
+  /// What those who run Kassa should hear of an attempt.
+  package var paymentNoticed: @Sendable (PaymentNotice) -> Void
   /// A capture, refund or release is done, or refused.
   package var movementSettled: @Sendable (OrderMovement) -> Void
-  /// A provider will not give back money that came after its session's end; the words are the provider's. Somebody must
-  /// give it back by hand. Told again each time it is tried.
-  package var reversalRefused: @Sendable (Payment, String) -> Void
 
   package init(
-    paymentChanged: @escaping @Sendable (Payment) -> Void = { _ in },
-    movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in },
-    reversalRefused: @escaping @Sendable (Payment, String) -> Void = { _, _ in }
+    paymentNoticed: @escaping @Sendable (PaymentNotice) -> Void = { _ in },
+    movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in }
   ) {
-    self.paymentChanged = paymentChanged
+    self.paymentNoticed = paymentNoticed
     self.movementSettled = movementSettled
-    self.reversalRefused = reversalRefused
   }
+}
+
+/// When the store was last found to be writable.
+private final class Readiness: Sendable {
+  private let writableAt = Mutex<ContinuousClock.Instant?>(nil)
+
+  var isRecent: Bool {
+    writableAt.withLock { $0.map { $0.duration(to: .now) < .seconds(Limits.readinessSeconds) } ?? false }
+  }
+
+  func note() { writableAt.withLock { $0 = .now } }
 }
 
 /// What an operator may set.

@@ -20,6 +20,8 @@ package enum Limits {
   package static let lastSeenGranularitySeconds: Int64 = 15
   /// How long an idempotency record is kept (contract, section 1).
   package static let idempotencyDays: Int64 = 30
+  /// How long a browser stays signed in: a long working day. Not prolonged by use, so that a copied cookie ends as well.
+  package static let portalSignInSeconds: Int64 = 43_200
   /// Tries with fresh randomness when a new code collides with a live one.
   package static let codeCollisionTriesMax = 5
   /// Rows that one sweep changes in one transaction: bounds how long it holds up others.
@@ -40,8 +42,6 @@ package enum Limits {
   package static let notificationsAskedAtOnceMax = 256
   /// How long the answer to a payment waits for its automatic capture, which goes on without being waited for.
   package static let captureWaitMilliseconds: Int64 = 1000
-  /// When a provider that refused to give back late money is asked again: it is for somebody to look at.
-  package static let reversalRefusedSeconds: Int64 = 3600
   /// Adapters kept ready, each with its merchant's settings; beyond that all are made anew.
   package static let adaptersKeptMax = 10_000
   /// One setting of a provider: room for a certificate chain with its key.
@@ -52,12 +52,20 @@ package enum Limits {
   /// First pause before an outcome that is not known is asked for again; it doubles up to the longest.
   package static let outcomeCheckSecondsMin: Int64 = 2
   package static let outcomeCheckSecondsMax: Int64 = 300
+  /// First pause before a provider that refused to give money back is asked again; it doubles up to the longest. Somebody
+  /// may have to put something right first: fill an account, call the provider.
+  package static let reversalRefusedSecondsMin: Int64 = 300
+  package static let reversalRefusedSecondsMax: Int64 = 3600
+  /// Money that was asked back more often than this does not go back by itself: somebody should look at it.
+  package static let reversalChecksSound = 3
   /// After this time without an outcome the session ends as FAILED; the outcome is asked for on and on.
   package static let outcomeUnknownSecondsMax: Int64 = 86_400
   /// Attempts looked after at once: a silent provider takes up to `providerAnswerSeconds` for each.
   package static let outcomeChecksAtOnceMax = 16
   /// When a provider that denied is asked once more.
   package static let denialVerificationSeconds: Int64 = 60
+  /// How long a server counts as ready after it proved that it can write.
+  package static let readinessSeconds: Int64 = 1
   /// Sessions that a device's line shows: more than any clerk can look at.
   package static let lineSessionsMax = 100
   /// Events read at once for a device's stream.
@@ -76,6 +84,14 @@ package enum Limits {
   /// When a provider is asked again that wants to be asked after so many seconds.
   package static func askAgainSeconds(wanted: Int64) -> Int64 {
     min(max(wanted, askAgainSeconds.lowerBound), askAgainSeconds.upperBound)
+  }
+
+  /// Sessions whose time has come that are ended at once: their providers may be asked first.
+  package static let expiriesAtOnceMax = 16
+
+  /// The pause after so many refusals.
+  package static func reversalRefusedPauseSeconds(after checks: Int) -> Int64 {
+    min(reversalRefusedSecondsMax, reversalRefusedSecondsMin << min(checks, 10))
   }
 
   /// The pause after so many looks without an answer.

@@ -1,15 +1,19 @@
 import KassaDomain
 
-/// A merchant's backend that proved one of its keys. The tenant of every use case comes from here.
+/// A merchant's backend that proved one of its keys, or a browser that signed in with one. The tenant of every use case
+/// comes from here.
 package struct MerchantPrincipal: Sendable {
   package let merchantID: MerchantID
   package let keyID: APIKeyID
   package let requestID: String
+  /// When a browser must sign in again. `nil` for a backend.
+  package let signedInUntil: Timestamp?
 
-  package init(merchantID: MerchantID, keyID: APIKeyID, requestID: String) {
+  package init(merchantID: MerchantID, keyID: APIKeyID, requestID: String, signedInUntil: Timestamp? = nil) {
     self.merchantID = merchantID
     self.keyID = keyID
     self.requestID = requestID
+    self.signedInUntil = signedInUntil
   }
 
   var origin: ChangeOrigin { ChangeOrigin(actor: .apiKey(keyID), requestID: requestID) }

@@ -22,6 +22,8 @@ package enum ServiceFailure: Error, Sendable {
   case codeAttemptsExceeded(scope: AttemptScope, retryAfterSeconds: Int64)
   /// The same idempotency key with another body.
   case idempotencyKeyReused
+  /// A request with the same idempotency key is at work, on another server.
+  case idempotencyInProgress
   /// Somebody changed the same thing in the same moment; nothing was done.
   case changedMeanwhile
   /// The session is paid: the money had already moved.

@@ -1,11 +1,15 @@
+import KassaDomain
+
 /// Where Kassa keeps its truth. One adapter per engine; `StoreConformance` holds every adapter to these contracts.
+///
+/// After an error of the store a body must end: what it does in the same transaction then is undone with the rest.
 ///
 /// Bodies are synchronous, so nothing can be awaited inside a transaction. They may run more than once (after a conflict
 /// on an engine that has them), so they must have no effect but through the transaction: identifiers, time and randomness
 /// are made before and captured.
 package protocol Store: Sendable {
   /// Runs `body` on one consistent snapshot. Throws what `body` throws, or `StoreError`.
-  func read<Value: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Value) async throws -> Value
+  func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value
 
   /// Runs `body` and returns once what it wrote is durable. When `body` throws, nothing of it remains, and its error is
   /// thrown on. `StoreError.indeterminate` is the one error after which the effect may or may not be there.
@@ -22,8 +26,24 @@ package protocol Store: Sendable {
   /// What this process made durable since it opened the store.
   var activity: StoreActivity { get }
 
+  /// Has `handler` called, from any thread, when something that this process does not know of may have become readable:
+  /// what another server committed, or a commit of its own that was not visible at once. Only hints; some may be lost.
+  func whenHinted(_ handler: @escaping @Sendable (StoreHint) -> Void)
+
   /// Ends all use. Writes already accepted finish first; later calls throw `StoreError.unavailable`.
   func close() async
+}
+
+extension Store {
+  /// A store that one server has for itself has no such hints.
+  package func whenHinted(_ handler: @escaping @Sendable (StoreHint) -> Void) {}
+}
+
+/// Where it may be worth to look.
+package enum StoreHint: Sendable {
+  /// At the event log, and at the feeds of these devices.
+  case devices(Set<DeviceID>)
+  case anything
 }
 
 /// One fact from `Store.diagnose`.

@@ -34,7 +34,7 @@ package struct StoreConformance: Sendable {
   package static let allCases: [Rule] =
     transactionRules + tenancyRules + installationRules + merchantRules + apiKeyRules + locationRules
     + enrollmentRules + enrollmentPagingRules + deviceRules + eventRules + idempotencyRules + budgetRules
-    + paymentMethodRules + orderRules
+    + sessionRules + paymentRules + webhookRules + deliveryRules + paymentMethodRules + orderRules
 
   /// Runs `body` on a fresh store and closes it.
   func withStore(_ body: (any Store) async throws -> Void) async throws {

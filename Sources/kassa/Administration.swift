@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import KassaDomain
-import KassaSQLite
 import KassaServer
 import KassaService
 import KassaStore
@@ -16,7 +15,7 @@ struct AdministrationOptions: ParsableArguments {
   /// Opens the database, runs `body`, and closes it. A database that is missing is made only if `makesDatabase`: a slip in
   /// its path must not look like an empty installation.
   func withService<Value>(
-    makesDatabase: Bool = false, _ body: (KassaService, SQLiteStore) async throws -> Value
+    makesDatabase: Bool = false, _ body: (KassaService, any Store) async throws -> Value
   ) async throws
     -> Value
   {
@@ -24,13 +23,12 @@ struct AdministrationOptions: ParsableArguments {
       options: database.given, variables: ProcessInfo.processInfo.environment, file: database.configFile)
     let asked = try environmentSetting(environment, source)
     var settings = try ServerSettings(source, environment: asked ?? .production, databasePath: "kassa.sqlite")
-    if !makesDatabase, !FileManager.default.fileExists(atPath: settings.database.sqlitePath) {
+    if !makesDatabase, case .sqlite(let path) = settings.database, !FileManager.default.fileExists(atPath: path) {
       throw SettingsError(
-        "there is no database at \(settings.database.sqlitePath): name it with --database-url, or make one with "
-          + "kassa merchants create")
+        "there is no database at \(path): name it with --database-url, or make one with kassa merchants create")
     }
     let secrets = try KassaServer.loadSecrets(settings)
-    let store = try KassaServer.openStore(settings.database)
+    let store = try KassaServer.openStore(settings.database, makesDatabase: makesDatabase)
     let http = KassaServer.makeHTTPClient()
     func end() async {
       await http.shutdown()
@@ -46,7 +44,7 @@ struct AdministrationOptions: ParsableArguments {
       return value
     } catch ServiceFailure.notFound {
       await end()
-      throw SettingsError("there is nothing with this id in \(settings.database.sqlitePath)")
+      throw SettingsError("there is nothing with this id in \(settings.database)")
     } catch {
       await end()
       throw error
@@ -192,6 +190,7 @@ struct Doctor: AsyncParsableCommand {
       say(StoreFinding(name: "commit latency", value: try await Self.commitLatency(store)))
       say(StoreFinding(name: "secret key", value: "opens this database"))
       for finding in Self.findings(try await service.codeSecurity()) { say(finding) }
+      for finding in Self.findings(try await service.unsettledPayments(), at: service.now) { say(finding) }
       return isSound
     }
     if !isSound { throw ExitCode.failure }
@@ -201,7 +200,7 @@ struct Doctor: AsyncParsableCommand {
     name + String(repeating: " ", count: max(1, 24 - name.count)) + value
   }
 
-  private static func commitLatency(_ store: SQLiteStore) async throws -> String {
+  private static func commitLatency(_ store: any Store) async throws -> String {
     var milliseconds: [Double] = []
     for _ in 0..<probes {
       let duration = try await ContinuousClock().measure { try await store.checkWritable() }
@@ -209,6 +208,23 @@ struct Doctor: AsyncParsableCommand {
     }
     let sorted = milliseconds.sorted()
     return String(format: "%.2f ms (median of %d durable commits)", sorted[probes / 2], probes)
+  }
+
+  /// Attempts that somebody should look at: a day without an outcome, or money that does not go back.
+  private static func findings(_ report: UnsettledReport, at now: Timestamp) -> [StoreFinding] {
+    func value(_ payments: UnsettledPayments) -> String {
+      guard let oldest = payments.oldestCreatedAt else { return "0" }
+      return "\(payments.count), the oldest since \(oldest), asked about up to \(payments.checksMax) times"
+    }
+    let isYoung = report.unknown.oldestCreatedAt.map {
+      now < $0.adding(seconds: Limits.outcomeUnknownSecondsMax)
+    }
+    return [
+      StoreFinding(name: "outcomes not known", value: value(report.unknown), isSound: isYoung ?? true),
+      StoreFinding(
+        name: "money to give back", value: value(report.reversing),
+        isSound: report.reversing.checksMax < Limits.reversalChecksSound),
+    ]
   }
 
   private static func findings(_ report: CodeSecurityReport) -> [StoreFinding] {

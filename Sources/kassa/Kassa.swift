@@ -28,7 +28,7 @@ struct Kassa: AsyncParsableCommand {
 struct DatabaseOptions: ParsableArguments {
   @Option(
     help:
-      "Where the data is: sqlite:PATH. [default: sqlite:kassa.sqlite, in the playground sqlite:kassa-playground.sqlite]"
+      "Where the data is: sqlite:PATH, or postgres://USER@HOST/DATABASE (a password only by KASSA_DATABASE_URL, a file or ~/.pgpass). [default: sqlite:kassa.sqlite, in the playground sqlite:kassa-playground.sqlite]"
   )
   var databaseURL: String?
 

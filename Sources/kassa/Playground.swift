@@ -20,7 +20,7 @@ struct Playground: AsyncParsableCommand {
       try options.source(), environment: .playground, databasePath: "kassa-playground.sqlite")
     try await KassaServer.run(settings, emulators: BuiltInEmulators()) { ready in
       if let playground = ready.playground {
-        Console.say(Self.welcome(ready.url, playground.merchant, playground.apiKey, settings.database.sqlitePath))
+        Console.say(Self.welcome(ready.url, playground.merchant, playground.apiKey, settings.database.description))
       }
     }
   }
@@ -34,7 +34,9 @@ struct Playground: AsyncParsableCommand {
       API key       \(key)
       database      \(database)
 
-    Pair a phone in three steps; paste one after the other into another terminal.
+    Open \(url) in a browser: three clicks to a first payment.
+
+    Or pair a phone in three steps; paste one after the other into another terminal.
 
     1. Your backend asks for an enrollment code:
 

@@ -1,5 +1,6 @@
 import Foundation
 import KassaJSON
+import KassaTestDatabases
 import KassaTestSupport
 import Testing
 
@@ -69,7 +70,8 @@ extension EndToEnd {
       }
     }
 
-    @Test(.timeLimit(.minutes(3))) func productionIsRunFromTheCommandLine() async throws {
+    @Test(.timeLimit(.minutes(3)), .disabled(if: TestDatabase.isPostgres, "looks at the key file beside the database"))
+    func productionIsRunFromTheCommandLine() async throws {
       try await withTemporaryFolder { folder in
         let plan = ServerPlan("serve", in: folder, options: ["--environment", "production"])
         try await withServer(plan) { server in
@@ -130,7 +132,8 @@ extension EndToEnd {
       }
     }
 
-    @Test(.timeLimit(.minutes(2))) func environmentsDoNotMix() async throws {
+    @Test(.timeLimit(.minutes(2)), .disabled(if: TestDatabase.isPostgres, "names database files"))
+    func environmentsDoNotMix() async throws {
       try await withTemporaryFolder { folder in
         let playground = ServerPlan("playground", in: folder, database: "playground.sqlite")
         let production = ServerPlan("serve", in: folder, database: "production.sqlite")
@@ -155,7 +158,8 @@ extension EndToEnd {
       }
     }
 
-    @Test(.timeLimit(.minutes(2))) func theKeyFileIsNeeded() async throws {
+    @Test(.timeLimit(.minutes(2)), .disabled(if: TestDatabase.isPostgres, "there is no key file"))
+    func theKeyFileIsNeeded() async throws {
       try await withTemporaryFolder { folder in
         let plan = ServerPlan("playground", in: folder)
         try await withServer(plan) { _ = $0 }
@@ -164,7 +168,7 @@ extension EndToEnd {
         let text = try #require(folder.text(of: "kassa.sqlite.key"))
         func failure(_ environment: [String: String] = [:]) async throws -> String {
           let result = try await KassaProgram.run(
-            ["playground", "--port", "0", "--database-url", plan.databaseURL], in: folder, environment: environment)
+            ["playground", "--port", "0", "--database-url", try plan.databaseURL], in: folder, environment: environment)
           #expect(!result.isSuccess)
           return result.errorOutput
         }

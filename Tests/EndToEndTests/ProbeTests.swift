@@ -15,6 +15,24 @@ extension EndToEnd {
       }
     }
 
+    /// Anybody may ask whether the server is ready: it costs a commit a second, however often it is asked.
+    @Test(.timeLimit(.minutes(2))) func readinessCostsACommitASecond() async throws {
+      try await withServer("serve") { server in
+        func commits() async throws -> Double {
+          let metrics = try Exposition(try await server.send(HTTPCall("GET", "/metrics")).text)
+          return try #require(metrics.value("kassa_store_commits_total", [:]))
+        }
+        let before = try await commits()
+        let connection = try await server.connect()
+        let start = ContinuousClock.now
+        for _ in 0..<200 { #expect(try await connection.send(HTTPCall("GET", "/ready")).status == 200) }
+        let took = ContinuousClock.now - start
+        await connection.close()
+        let grown = try await commits() - before
+        #expect(grown >= 1 && grown <= Double(took.components.seconds) + 2, "\(grown) commits in \(took)")
+      }
+    }
+
     @Test(.timeLimit(.minutes(2))) func metricsAreWellFormedAndTrue() async throws {
       try await withServer("playground") { server in
         #expect(try await server.get("/ipp/v1/enrollments").status == 200)

@@ -35,8 +35,9 @@ struct Shop: Sendable {
     func at(_ server: ServerProcess) -> Phone { Phone(server: server, id: id, token: token) }
   }
 
-  func phone(_ name: String = "Till 1") async throws -> Phone {
-    let made = try await server.post("/ipp/v1/dev/devices", ["name": .string(name)])
+  /// Makes a simulated phone; over `connection`, or over one of its own.
+  func phone(_ name: String = "Till 1", over connection: HTTPConnection? = nil) async throws -> Phone {
+    let made = try await post("/ipp/v1/dev/devices", ["name": .string(name)], over: connection)
     guard made.status == 201, let token = made.json["credentials"]?["bearer_token"]?.text else {
       throw Missing(description: "no device: \(made)")
     }
@@ -54,21 +55,57 @@ struct Shop: Sendable {
     return try JSONParser.parse(Array(text.utf8)).setting("device_id", to: .string(device))
   }
 
-  func session(on device: String) async throws -> String {
-    let made = try await server.post("/ipp/v1/sessions", try Self.sample(device))
+  func session(on device: String, over connection: HTTPConnection? = nil) async throws -> String {
+    let made = try await post("/ipp/v1/sessions", try Self.sample(device), over: connection)
     guard made.status == 200 else { throw Missing(description: "no session: \(made)") }
     return try made.text("session_id")
   }
 
-  func tap(_ session: String, _ outcome: String? = nil) async throws -> HTTPAnswer {
+  func tap(
+    _ session: String, _ outcome: String? = nil, over connection: HTTPConnection? = nil
+  ) async throws -> HTTPAnswer {
     let query = outcome.map { "?outcome=\($0)" } ?? ""
-    return try await server.send(
-      HTTPCall("POST", "/ipp/v1/dev/sessions/\(session)/simulate-tap\(query)", headers: [server.authorization()]))
+    return try await send(
+      HTTPCall("POST", "/ipp/v1/dev/sessions/\(session)/simulate-tap\(query)", headers: [server.authorization()]),
+      over: connection)
   }
 
-  func cancel(_ session: String) async throws -> HTTPAnswer {
-    try await server.send(
-      HTTPCall("PUT", "/ipp/v1/sessions/\(session)/cancel", headers: [server.authorization()]))
+  func cancel(_ session: String, over connection: HTTPConnection? = nil) async throws -> HTTPAnswer {
+    try await send(
+      HTTPCall("PUT", "/ipp/v1/sessions/\(session)/cancel", headers: [server.authorization()]), over: connection)
+  }
+
+  private func post(
+    _ path: String, _ json: JSONValue, over connection: HTTPConnection?
+  ) async throws -> HTTPAnswer {
+    try await send(HTTPCall("POST", path, headers: [server.authorization()], json: json), over: connection)
+  }
+
+  private func send(_ call: HTTPCall, over connection: HTTPConnection?) async throws -> HTTPAnswer {
+    guard let connection else { return try await server.send(call) }
+    return try await connection.send(call)
+  }
+
+  /// Runs `body` for each element, as many at once as there are connections. Returns the values in the elements' order.
+  func forEach<Element: Sendable, Value: Sendable>(
+    _ elements: [Element], connections: Int = 16,
+    _ body: @escaping @Sendable (Element, HTTPConnection) async throws -> Value
+  ) async throws -> [Value] {
+    let found = try await withThrowingTaskGroup(of: [(Int, Value)].self) { group in
+      for first in 0..<min(connections, elements.count) {
+        group.addTask {
+          let connection = try await server.connect()
+          var values: [(Int, Value)] = []
+          for index in stride(from: first, to: elements.count, by: connections) {
+            values.append((index, try await body(elements[index], connection)))
+          }
+          await connection.close()
+          return values
+        }
+      }
+      return try await group.reduce(into: []) { $0 += $1 }
+    }
+    return found.sorted { $0.0 < $1.0 }.map(\.1)
   }
 
   func advanceClock(seconds: Int64) async throws {

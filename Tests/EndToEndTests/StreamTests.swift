@@ -171,6 +171,154 @@ extension EndToEnd {
       }
     }
 
+    /// A phone of the two thousand, with what it has seen.
+    private struct Watcher: Sendable {
+      enum Habit: CaseIterable {
+        /// Comes back with the last id it has seen.
+        case resumes
+        /// The controls: comes back without an id; with one from long ago; with one that it has not reached yet.
+        case forgets, rewinds, skips
+      }
+
+      var phone: Shop.Phone
+      let habit: Habit
+      var cursor: String?
+      var seen: [EventStream.Frame] = []
+      var stream: EventStream?
+
+      /// What it sends when it comes back.
+      var lastEventID: String? {
+        switch habit {
+        case .resumes: cursor
+        case .forgets: nil
+        case .rewinds: "0"
+        case .skips: cursor.flatMap { Int64($0) }.map { "\($0 + 1_000_000)" }
+        }
+      }
+
+      /// Opens the stream and waits for its head, or when it begins anew for `ready`.
+      mutating func connect() async throws {
+        let resumed = lastEventID
+        let stream = try await phone.stream(after: resumed)
+        if resumed == nil { cursor = try await stream.next().id }
+        self.stream = stream
+      }
+
+      /// Reads until the stream tells of `session`; of a skipped one never, so that the control gives up early.
+      mutating func read(until session: String) async throws {
+        guard let stream else { return }
+        do {
+          repeat {
+            let frame =
+              habit == .skips ? try await stream.next(withinSeconds: 1) : try await stream.next()
+            cursor = frame.id
+            seen.append(frame)
+          } while seen.last?.data.contains(session) != true
+        } catch HTTPFailure.timedOut where habit == .skips {
+          return
+        }
+      }
+    }
+
+    /// Changes all watchers at the same time.
+    private static func together(
+      _ watchers: [Watcher], _ body: @escaping @Sendable (Int, inout Watcher) async throws -> Void
+    ) async throws -> [Watcher] {
+      try await withThrowingTaskGroup(of: (Int, Watcher).self) { group in
+        for (index, watcher) in watchers.enumerated() {
+          group.addTask {
+            var watcher = watcher
+            try await body(index, &watcher)
+            return (index, watcher)
+          }
+        }
+        var changed = watchers
+        for try await (index, watcher) in group { changed[index] = watcher }
+        return changed
+      }
+    }
+
+    /// Two thousand phones lose the server, which is killed; sessions are made for all of them while they are away and
+    /// while they come back, all at once. None misses or repeats an event; those of the controls do.
+    @Test(.timeLimit(.minutes(5))) func twoThousandPhonesComeBackAtOnce() async throws {
+      raiseOpenFilesLimit()
+      try await withTemporaryFolder { folder in
+        let plan = ServerPlan("playground", in: folder, options: unlimited + ["--log-level", "warning"])
+        let first = try await ServerProcess.start(plan)
+        let phones = try await Shop(server: first).forEach(Array(0..<2000)) { number, connection in
+          try await Shop(server: first).phone("Till \(number)", over: connection)
+        }
+        let controls: [Watcher.Habit] = [.forgets, .rewinds, .skips]
+        var watchers = phones.enumerated().map { index, phone in
+          Watcher(phone: phone, habit: index < 10 * controls.count ? controls[index % controls.count] : .resumes)
+        }
+        var sessions = phones.map { _ in [String]() }
+        func make(for indices: [Int], at server: ServerProcess) async throws {
+          let made = try await Shop(server: server).forEach(indices) { index, connection in
+            try await Shop(server: server).session(on: phones[index].id, over: connection)
+          }
+          for (index, session) in zip(indices, made) { sessions[index].append(session) }
+        }
+        let all = Array(phones.indices)
+
+        // Every phone is told of a session. Half of them read it before the server is killed.
+        watchers = try await Self.together(watchers) { _, watcher in
+          watcher.phone = watcher.phone.at(first)
+          try await watcher.connect()
+        }
+        try await make(for: all, at: first)
+        let told = sessions
+        watchers = try await Self.together(watchers) { index, watcher in
+          if index.isMultiple(of: 2) { try await watcher.read(until: told[index][0]) }
+        }
+        await first.kill()
+        for watcher in watchers { await watcher.stream?.close() }
+
+        let second = try await ServerProcess.start(plan)
+        do {
+          try await make(for: all, at: second)
+          async let meanwhile: [String] = Shop(server: second).forEach(all.filter { $0.isMultiple(of: 4) }) {
+            index, connection in try await Shop(server: second).session(on: phones[index].id, over: connection)
+          }
+          let began = ContinuousClock.now
+          watchers = try await Self.together(watchers) { _, watcher in
+            watcher.phone = watcher.phone.at(second)
+            try await watcher.connect()
+          }
+          let took = ContinuousClock.now - began
+          for (index, session) in zip(all.filter { $0.isMultiple(of: 4) }, try await meanwhile) {
+            sessions[index].append(session)
+          }
+          // A last one for each ends the reading: whatever was repeated came before it.
+          try await make(for: all, at: second)
+          let last = sessions
+          watchers = try await Self.together(watchers) { index, watcher in
+            try await watcher.read(until: last[index].last ?? "")
+          }
+          print("2,000 phones came back in \(took); \(sessions.reduce(0) { $0 + $1.count }) sessions")
+          for (index, watcher) in watchers.enumerated() {
+            let flaws = Self.flaws(seen: watcher.seen, sessions: sessions[index])
+            switch watcher.habit {
+            case .resumes: #expect(flaws == [], "phone \(index)")
+            case .forgets, .skips: #expect(flaws.contains { $0.hasPrefix("missed") }, "phone \(index) was not caught")
+            // One that had read nothing before has nothing to see twice.
+            case .rewinds where index.isMultiple(of: 2):
+              #expect(flaws.contains { $0.hasSuffix("repeated") }, "phone \(index) was not caught")
+            case .rewinds: #expect(flaws == [], "phone \(index)")
+            }
+          }
+          _ = try await Self.together(watchers) { _, watcher in await watcher.stream?.close() }
+          try await eventually("no stream is left open") {
+            try await second.send(HTTPCall("GET", "/metrics")).text.contains("\nkassa_open_streams 0\n")
+          }
+        } catch {
+          await second.kill()
+          throw error
+        }
+        #expect(await second.terminate() == .status(0))
+      }
+    }
+
     // MARK: Ends
 
     @Test(.timeLimit(.minutes(2))) func removingTheDeviceEndsItsStream() async throws {

@@ -52,6 +52,9 @@ struct APIClient: Sendable {
     case .raw(let value): all.append(("authorization", value))
     }
     if json != nil { all.append(("content-type", "application/json")) }
+    for header in try document.fixedHeaders(operation) where !all.contains(where: { $0.0 == header.name }) {
+      all.append((header.name, header.value))
+    }
     let path = try path(operation, parameters) + (query.map { "?\($0)" } ?? "")
     let call = HTTPCall(operation.method, path, headers: all, body: json?.bytes ?? body)
     let answer =
@@ -264,7 +267,8 @@ extension APIClient {
   func goodCall(_ id: String) async throws -> GoodCall? {
     switch id {
     case "listEnrollments", "listDevices", "listLocations", "listAPIKeys", "listAuditEntries", "getCodeSecurity",
-      "listSessions", "listWebhooks", "listEvents", "getClock", "getHealth", "getReadiness", "getMetrics",
+      "listSessions", "listWebhooks", "listEvents", "getClock", "getAccount", "signOut", "getPlayground", "getHealth",
+      "getReadiness", "getMetrics",
       "getOpenAPIDocumentYAML", "getOpenAPIDocumentJSON":
       return GoodCall()
     case "createEnrollment":
@@ -285,6 +289,8 @@ extension APIClient {
       return GoodCall(
         parameters: ["id": try await makeDevice(enrollment: ["location_id": .string(location)]).id],
         json: id == "updateDevice" ? ["name": "Till 2", "metadata": ["store_id": "7"]] : JSONValue?.none)
+    case "signIn":
+      return GoodCall(json: ["api_key": .string(server.apiKey)])
     case "createLocation":
       return GoodCall(json: ["name": "Market stall", "country": "SE"])
     case "getLocation", "deleteLocation", "updateLocation":
@@ -306,7 +312,7 @@ extension APIClient {
       return GoodCall(json: Self.sessionBody(try await makeSimulatedDevice().id))
     case "getSession", "cancelSession", "simulateTap":
       return GoodCall(parameters: ["session_id": try await makeSession().id])
-    case "streamOwnEvents", "listOwnSessions":
+    case "streamOwnEvents", "listOwnSessions", "createConnectionToken":
       return GoodCall(deviceToken: try await makeSession().token)
     case "getOwnSession", "markOwnSessionShown", "cancelOwnSession", "simulateOwnTap", "startPayment":
       let session = try await makeSession()
@@ -322,6 +328,14 @@ extension APIClient {
       let session = try await makeSession()
       try await tap(session)
       return GoodCall(parameters: ["session_id": session.id], deviceToken: session.token)
+    case "getReceipt":
+      let session = try await makeSession()
+      try await tap(session)
+      let own = try await call("getOwnReceipt", ["session_id": session.id], as: .bearer(session.token))
+      guard let token = own.json["receipt_url"]?.text?.split(separator: "/").last else {
+        throw NotMade(description: "no receipt: \(own)")
+      }
+      return GoodCall(parameters: ["receipt_token": String(token)])
     case "createSimulatedDevice":
       return GoodCall(json: ["name": "Till 1", "location_id": .string(try await firstLocation())])
     case "planCardFault":

@@ -90,6 +90,16 @@ struct APIDocument {
   /// The status of a good answer.
   func goodStatus(of operation: Described) -> Int? { statuses(of: operation).first { (200...299).contains($0) } }
 
+  /// The headers that an operation requires and that can have one value only.
+  func fixedHeaders(_ operation: Described) throws -> [(name: String, value: String)] {
+    try (operation.node["parameters"]?.elements ?? []).map(validator.resolved).compactMap { parameter in
+      guard parameter["in"]?.text == "header", parameter["required"]?.bool == true,
+        let values = parameter["schema"]?["enum"]?.elements, values.count == 1
+      else { return nil }
+      return (parameter["name"]?.text?.lowercased() ?? "", values[0].text ?? "")
+    }
+  }
+
   func takesIdempotencyKey(_ operation: Described) throws -> Bool {
     try (operation.node["parameters"]?.elements ?? []).contains {
       try validator.resolved($0)["name"]?.text?.lowercased() == "idempotency-key"

@@ -72,6 +72,7 @@ struct DocumentTests {
       }
       try await provokeConflicts(client)
       try await provokeSessionConflicts(client)
+      try await provokeSignInRefusals(client)
       try await provokeOrderConflicts(client)
       for operation in client.document.operations {
         var expected = Set(client.document.statuses(of: operation)).subtracting(Self.unreachable)
@@ -171,6 +172,15 @@ struct DocumentTests {
     }
   }
 
+  private func provokeSignInRefusals(_ client: APIClient) async throws {
+    #expect(try await client.call("signIn", json: ["api_key": "kassa_test_api_wrong"]).code == "unauthorized")
+    let elsewhere = [("sec-fetch-site", "cross-site")]
+    for (operation, json) in [("signIn", ["api_key": "k"] as JSONValue?), ("signOut", nil), ("getPlayground", nil)] {
+      let answer = try await client.call(operation, headers: elsewhere, json: json)
+      #expect(answer.status == 403 && answer.code == "cross_site_refused", "\(operation): \(answer)")
+    }
+  }
+
   private func provokeConflicts(_ client: APIClient) async throws {
     let location = try await client.makeLocation("Pop-up")
     let enrollment = try await client.makeEnrollment(["location_id": .string(location)])
@@ -233,6 +243,13 @@ struct DocumentTests {
       ).code
     }
     let card: JSONValue = ["method": "CARD"]
+    let till = try await client.makeSession()
+    for isOn in [false, true] {
+      let settings: JSONValue = ["provider": "SIMULATED", "enabled": .bool(isOn)]
+      #expect(try await client.call("updatePaymentMethod", ["method": "CARD"], json: settings).status == 200)
+      let answer = try await client.call("createConnectionToken", as: .bearer(till.token))
+      #expect(answer.code == (isOn ? nil : "method_unavailable"))
+    }
     let paid = try await client.makeSession()
     try await client.tap(paid)
     for operation in [

@@ -92,6 +92,7 @@ struct ProofTests {
         let answer = try await phone.call(claims: change)
         #expect(answer.status == 401 && answer.code == "dpop_proof_invalid", "\(change): \(answer)")
         #expect(answer.header("www-authenticate")?.contains("invalid_dpop_proof") == true)
+        #expect(answer.json["server_time"]?.text != nil)
       }
       let other = DeviceKey()
       let headers: [[(String, JSONValue?)]] = [

@@ -113,7 +113,8 @@ struct RequestRulesTests {
       let document = try APIDocument.compiledIn()
       for (path, operations) in Dictionary(grouping: document.operations, by: \.path) {
         let concrete = path.split(separator: "/").map { $0.hasPrefix("{") ? "/\(unknownID)" : "/\($0)" }.joined()
-        let allowed = Set(operations.map(\.method))
+        var allowed = Set(operations.map(\.method))
+        if allowed.contains("GET") { allowed.insert("HEAD") }
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"]
         where !allowed.contains(method) {
           let answer = try await server.send(HTTPCall(method, concrete))
@@ -123,6 +124,30 @@ struct RequestRulesTests {
           }
           #expect(Set(allow) == allowed && allow.count == allowed.count, "\(method) \(path)")
         }
+      }
+    }
+  }
+
+  /// RFC 9110, section 9.3.2: what GET answers, without the body.
+  @Test func headIsGetWithoutTheBody() async throws {
+    try await withServer { server in
+      for path in ["/health", "/ipp/v1/locations", "/ipp/v1/enrollments/\(unknownID)", "/openapi.yaml", "/nothing"] {
+        let connection = try await server.connect()
+        let got = try await connection.send(HTTPCall("GET", path, headers: [server.authorization()]))
+        let head = try await connection.send(HTTPCall("HEAD", path, headers: [server.authorization()]))
+        #expect(head.status == got.status && head.body == [], "\(path)")
+        #expect(head.header("content-length") == "\(got.body.count)", "\(path)")
+        #expect(head.header("content-type") == got.header("content-type"), "\(path)")
+        // Nothing of a body came: the next answer on this connection is whole.
+        let next = try await connection.send(HTTPCall("GET", path, headers: [server.authorization()]))
+        #expect(next.status == got.status && next.body.count == got.body.count, "\(path)")
+        await connection.close()
+      }
+      // A stream has no length that a head could tell; what only POST answers has no HEAD.
+      for (path, allowed) in [("/portal/v1/events", "GET"), ("/pos/v1/devices", "POST")] {
+        let head = try await server.send(
+          HTTPCall("HEAD", path, headers: [server.authorization(), ("accept", "text/event-stream")]))
+        #expect(head.status == 405 && head.header("allow") == allowed, "\(path): \(head)")
       }
     }
   }

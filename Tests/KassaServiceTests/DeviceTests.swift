@@ -1,7 +1,7 @@
 import KassaDomain
-import KassaSQLite
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import StoreConformance
 import Testing
 
@@ -32,7 +32,7 @@ struct DeviceTests {
   @Test func aDeletedDeviceIsRefusedAtOnceOnEveryServer() async throws {
     try await withWorld { world async throws in
       // A second server on the same database.
-      let secondStore = try SQLiteStore(path: world.path)
+      let secondStore = try TestDatabase(path: world.path).open()
       let second = KassaService(
         store: secondStore, secrets: world.secrets, environment: .playground, settings: world.service.settings,
         clock: { [clock = world.clock] in clock.now })

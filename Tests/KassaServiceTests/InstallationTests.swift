@@ -1,13 +1,13 @@
 import KassaDomain
-import KassaSQLite
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import StoreConformance
 import Testing
 
 struct InstallationTests {
   private func service(
-    on store: SQLiteStore, _ environment: KassaEnvironment = .playground, key: UInt8 = 7
+    on store: any Store, _ environment: KassaEnvironment = .playground, key: UInt8 = 7
   ) throws -> KassaService {
     let secrets = try #require(ServerSecrets(masterKey: [UInt8](repeating: key, count: 32)))
     return KassaService(
@@ -30,7 +30,7 @@ struct InstallationTests {
   @Test func aDatabaseBelongsToOneEnvironmentAndKey() async throws {
     for environment in KassaEnvironment.allCases {
       try await withTemporaryFolder { folder async throws in
-        let store = try SQLiteStore(path: folder.newDatabasePath())
+        let store = try TestDatabase(path: folder.newDatabasePath()).open()
         let other: KassaEnvironment = environment == .production ? .playground : .production
         #expect(try await KassaService.environment(of: store) == nil)
         for _ in 0..<2 { #expect(try await mismatch(service(on: store, environment)) == "none") }
@@ -46,7 +46,7 @@ struct InstallationTests {
 
   @Test func claimsThatRaceAgree() async throws {
     try await withTemporaryFolder { folder async throws in
-      let store = try SQLiteStore(path: folder.newDatabasePath())
+      let store = try TestDatabase(path: folder.newDatabasePath()).open()
       let answers = try await racing(20) { number in
         try await mismatch(service(on: store, number.isMultiple(of: 2) ? .production : .playground))
       }
@@ -62,7 +62,7 @@ struct InstallationTests {
       let path = folder.newDatabasePath()
       var keys: Set<String> = []
       for _ in 0..<3 {
-        let store = try SQLiteStore(path: path)
+        let store = try TestDatabase(path: path).open()
         let service = try service(on: store)
         try await service.claimInstallation()
         let answers = try await racing(5) { _ in try await service.preparePlayground() }
@@ -74,7 +74,7 @@ struct InstallationTests {
       }
       #expect(keys.count == 1)
 
-      let store = try SQLiteStore(path: path)
+      let store = try TestDatabase(path: path).open()
       await #expect(throws: StoreError.self) { _ = try await service(on: store, key: 8).preparePlayground() }
       await store.close()
     }

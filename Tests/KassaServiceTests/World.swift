@@ -1,7 +1,7 @@
 import KassaDomain
-import KassaSQLite
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import StoreConformance
 import Testing
 
@@ -21,7 +21,7 @@ final class TestClock: Sendable {
 /// A service on a database of its own, with one merchant that has one location and one key.
 struct World: Sendable {
   let path: String
-  let store: SQLiteStore
+  let store: any Store
   let clock: TestClock
   let service: KassaService
   let secrets: ServerSecrets
@@ -137,7 +137,7 @@ func withWorld(
 ) async throws {
   try await withTemporaryFolder { folder async throws in
     let (path, clock) = (folder.newDatabasePath(), TestClock())
-    let store = try SQLiteStore(path: path)
+    let store = try TestDatabase(path: path).open()
     let secrets = try #require(ServerSecrets(masterKey: [UInt8](repeating: 7, count: ServerSecrets.keyBytes)))
     let service = KassaService(
       store: store, secrets: secrets, environment: environment,

@@ -186,7 +186,7 @@ import Testing
     let settled = Notes()
     let shop = try await Shop(
       clock: clock, scans: network,
-      hooks: ServiceHooks(movementSettled: { settled.add("\($0.kind.rawValue) \($0.state.name.rawValue)") }))
+      movementSettled: { settled.add("\($0.kind.rawValue) \($0.state.name.rawValue)") })
     let device = try await shop.pair()
     let session = try await shop.create(on: device)
     let view = try await shop.service.simulateScan(session, .swish, .success, as: shop.merchant)

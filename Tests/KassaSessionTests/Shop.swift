@@ -1,9 +1,9 @@
 import Foundation
 import KassaDomain
 import KassaProviders
-import KassaSQLite
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import Synchronization
 import Testing
 
@@ -18,35 +18,43 @@ final class TestClock: Sendable {
 
 /// A merchant with devices, a service on a database of its own in a temporary folder, and a simulated card network.
 final class Shop: Sendable {
-  let store: SQLiteStore
+  let store: any Store
   let clock: TestClock
   private let secrets: ServerSecrets
   let cards: SimulatedCardProvider
   let service: KassaService
+  let notices: Notices
   let backend: MerchantPrincipal
   private let folder: URL
 
-  /// `around` may put another store between the service and the database. Without `kinds` cards are simulated, for every
-  /// merchant; with them each merchant has what it configured. `scans` collects by scanned codes.
+  /// `around` may put another store between the service and the database, and `before` another provider before the card
+  /// network. Without `kinds` cards are simulated, for every merchant; with them each merchant has what it configured.
+  /// `scans` collects by scanned codes.
   init(
     answerSeconds: Int64 = 15, clock: TestClock = TestClock(), scans: ScanNetwork? = nil,
     kinds: ((SimulatedCardProvider) -> [ProviderKind])? = nil, builtIn: [BuiltInMethod] = [],
-    hooks: ServiceHooks = ServiceHooks(), around: @Sendable (SQLiteStore) -> any Store = { $0 }
+    movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in },
+    around: @Sendable (any Store) -> any Store = { $0 },
+    before: @Sendable (SimulatedCardProvider) -> any PaymentProvider = { $0 }
   ) async throws {
     self.clock = clock
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("kassa-sessions-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    store = try SQLiteStore(path: folder.appendingPathComponent("kassa.sqlite").path)
+    store = try TestDatabase(path: folder.appendingPathComponent("kassa.sqlite").path).open()
     cards = SimulatedCardProvider(store: store)
+    let notices = Notices()
+    self.notices = notices
     secrets = try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes)))
-    var fixed: [PaymentMethod: any PaymentProvider] = [.card: cards]
+    var fixed: [PaymentMethod: any PaymentProvider] = [.card: before(cards)]
     if let scans { (fixed[.swish], fixed[.vipps]) = (scans, scans) }
     service = KassaService(
       store: around(store), secrets: secrets, environment: .playground,
       settings: ServiceSettings(providerAnswerSeconds: answerSeconds, publicURL: { "http://localhost" }),
       providerKinds: kinds?(cards) ?? [], builtInMethods: builtIn,
       providers: kinds == nil ? FixedProviders(fixed) : nil,
-      buyers: scans.map { [.swish: $0, .vipps: $0] } ?? [:], hooks: hooks, clock: { clock.now })
+      buyers: scans.map { [.swish: $0, .vipps: $0] } ?? [:],
+      hooks: ServiceHooks(paymentNoticed: { notices.add($0) }, movementSettled: movementSettled),
+      clock: { clock.now })
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")
@@ -151,6 +159,33 @@ final class Shop: Sendable {
       clock.advance(seconds: Limits.outcomeCheckSecondsMax)
     }
     throw Violation(description: "the reconciler never comes to rest")
+  }
+}
+
+/// What those who run Kassa were told.
+final class Notices: Sendable {
+  private let noticed = Mutex<[PaymentNotice]>([])
+
+  var all: [PaymentNotice] { noticed.withLock { $0 } }
+
+  func add(_ notice: PaymentNotice) { noticed.withLock { $0.append(notice) } }
+
+  /// The words of it all, in their order, but for outcomes: `unknown: the answer was lost`.
+  var words: [String] {
+    all.compactMap { notice in
+      switch notice.what {
+      case .outcome: nil
+      case .unknown(let detail): "unknown: \(detail.text)"
+      case .settled: "settled"
+      case .givenUp: "given up"
+      case .unverified(let detail): "unverified: \(detail.text)"
+      case .lateMoney: "late money"
+      case .givenBack: "given back"
+      case .givingBack: "giving back"
+      case .reversalRefused(let detail): "refused: \(detail.text)"
+      case .reversalUnknown(let detail): "reversal unknown: \(detail.text)"
+      }
+    }
   }
 }
 

@@ -11,7 +11,7 @@ final class UnguardedStore: Store {
 
   init(_ inner: any Store) { self.inner = inner }
 
-  func read<Value: Sendable>(_ body: @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
+  func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
     try await inner.read(body)
   }
 

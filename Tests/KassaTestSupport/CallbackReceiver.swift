@@ -9,6 +9,8 @@ import Synchronization
 package struct ReceivedCallback: Sendable {
   package let head: String
   package let body: [UInt8]
+  /// What the receiver answered.
+  package var status = 204
 
   package func header(_ name: String) -> String? {
     head.split(separator: "\r\n").dropFirst().first { $0.lowercased().hasPrefix("\(name):") }
@@ -33,12 +35,27 @@ package struct ReceivedCallback: Sendable {
   }
 }
 
-/// A small HTTP server on 127.0.0.1, as a merchant would run it. Acknowledges everything.
+/// A small HTTP server on 127.0.0.1, as a merchant would run it.
 package final class CallbackReceiver: Sendable {
-  private let received = Mutex<[ReceivedCallback]>([])
-  private let channel = Mutex<(any Channel)?>(nil)
+  /// What it makes of its callback number 0, 1, 2 …
+  package enum Reaction: Sendable {
+    case acknowledge, fail
+    /// Acknowledges, and keeps nothing: what no receiver should do.
+    case forget
+  }
 
-  package init() async throws {
+  private struct State {
+    var count = 0
+    var received: [ReceivedCallback] = []
+  }
+
+  private let state = Mutex(State())
+  private let channel = Mutex<(any Channel)?>(nil)
+  private let reaction: @Sendable (Int) -> Reaction
+
+  /// Acknowledges everything, unless told otherwise.
+  package init(reaction: @escaping @Sendable (Int) -> Reaction = { _ in .acknowledge }) async throws {
+    self.reaction = reaction
     let bound = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .serverChannelOption(.backlog, value: 256)
       .childChannelInitializer { channel in
@@ -53,7 +70,7 @@ package final class CallbackReceiver: Sendable {
   package var url: String { "http://127.0.0.1:\(channel.withLock { $0?.localAddress?.port } ?? 0)/hook" }
 
   /// In the order they came.
-  package var callbacks: [ReceivedCallback] { received.withLock { $0 } }
+  package var callbacks: [ReceivedCallback] { state.withLock { $0.received } }
 
   package func close() async { try? await channel.withLock { $0 }?.close() }
 
@@ -70,10 +87,20 @@ package final class CallbackReceiver: Sendable {
     throw HTTPFailure.timedOut
   }
 
-  fileprivate func put(_ callback: ReceivedCallback) { received.withLock { $0.append(callback) } }
+  /// Returns the status to answer.
+  fileprivate func put(_ callback: ReceivedCallback) -> Int {
+    state.withLock { state in
+      var callback = callback
+      let reaction = reaction(state.count)
+      state.count += 1
+      callback.status = reaction == .fail ? 500 : 204
+      if reaction != .forget { state.received.append(callback) }
+      return callback.status
+    }
+  }
 }
 
-/// Reads requests with a length, and acknowledges each.
+/// Reads requests with a length, and answers each.
 private final class CallbackHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
@@ -89,11 +116,11 @@ private final class CallbackHandler: ChannelInboundHandler {
       let head = String(decoding: bytes[..<end.lowerBound], as: UTF8.self)
       let length = ReceivedCallback(head: head, body: []).header("content-length").flatMap { Int($0) } ?? 0
       guard bytes.count >= end.upperBound + length else { return }
-      receiver.put(
+      let status = receiver.put(
         ReceivedCallback(head: head, body: Array(bytes[end.upperBound..<end.upperBound + length])))
       bytes.removeSubrange(..<(end.upperBound + length))
-      context.writeAndFlush(
-        wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 204 No Content\r\n\r\n")), promise: nil)
+      let answer = status == 204 ? "204 No Content\r\n" : "\(status) Failed\r\ncontent-length: 0\r\n"
+      context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 \(answer)\r\n")), promise: nil)
     }
   }
 

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import Synchronization
 
 /// One HTTP/1.1 connection to 127.0.0.1, kept alive. Speaks in calls and answers, or in raw bytes for what no proper
 /// client sends. Used by one task at a time.
@@ -9,11 +10,14 @@ package final class HTTPConnection: Sendable {
 
   private let channel: any Channel
   private let inbox: Inbox<HTTPAnswer>
+  /// Whether the next answer is one to HEAD.
+  private let awaitsHead: SharedFlag
   package let host: String
 
-  private init(channel: any Channel, inbox: Inbox<HTTPAnswer>, host: String) {
+  private init(channel: any Channel, inbox: Inbox<HTTPAnswer>, awaitsHead: SharedFlag, host: String) {
     self.channel = channel
     self.inbox = inbox
+    self.awaitsHead = awaitsHead
     self.host = host
   }
 
@@ -21,20 +25,22 @@ package final class HTTPConnection: Sendable {
   /// small.
   package static func open(port: Int, reads: Bool = true) async throws -> HTTPConnection {
     let inbox = Inbox<HTTPAnswer>()
+    let awaitsHead = SharedFlag()
     var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connectTimeout(.seconds(patienceSeconds))
     bootstrap = bootstrap.channelOption(.autoRead, value: reads)
     if !reads { bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: 4096) }
     let channel = try await bootstrap.channelInitializer { channel in
       channel.eventLoop.makeCompletedFuture {
-        try channel.pipeline.syncOperations.addHandler(AnswerHandler(inbox: inbox))
+        try channel.pipeline.syncOperations.addHandler(AnswerHandler(inbox: inbox, awaitsHead: awaitsHead))
       }
     }.connect(host: "127.0.0.1", port: port).get()
-    return HTTPConnection(channel: channel, inbox: inbox, host: "127.0.0.1:\(port)")
+    return HTTPConnection(channel: channel, inbox: inbox, awaitsHead: awaitsHead, host: "127.0.0.1:\(port)")
   }
 
   /// Writes the call and waits for its answer.
   package func send(_ call: HTTPCall) async throws -> HTTPAnswer {
+    awaitsHead.set(call.method == "HEAD")
     try await write(call.head(host: host) + (call.body ?? []))
     return try await answer()
   }
@@ -75,14 +81,26 @@ package final class HTTPConnection: Sendable {
   }
 }
 
+/// A flag that two sides know.
+private final class SharedFlag: Sendable {
+  private let value = Atomic(false)
+
+  var isSet: Bool { value.load(ordering: .sequentiallyConsistent) }
+  func set(_ isSet: Bool) { value.store(isSet, ordering: .sequentiallyConsistent) }
+}
+
 /// Turns what arrives into answers.
 private final class AnswerHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
 
   private let inbox: Inbox<HTTPAnswer>
+  private let awaitsHead: SharedFlag
   private var parser = AnswerParser()
 
-  init(inbox: Inbox<HTTPAnswer>) { self.inbox = inbox }
+  init(inbox: Inbox<HTTPAnswer>, awaitsHead: SharedFlag) {
+    self.inbox = inbox
+    self.awaitsHead = awaitsHead
+  }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     parser.take(unwrapInboundIn(data).readableBytesView)
@@ -99,7 +117,7 @@ private final class AnswerHandler: ChannelInboundHandler {
 
   private func putAnswers(_ context: ChannelHandlerContext, atEnd: Bool) {
     do {
-      while let answer = try parser.next(atEnd: atEnd) { inbox.put(answer) }
+      while let answer = try parser.next(atEnd: atEnd, toHead: awaitsHead.isSet) { inbox.put(answer) }
     } catch {
       inbox.end(error)
       context.close(promise: nil)

@@ -76,8 +76,9 @@ struct AnswerParser {
 
   mutating func take(_ more: some Sequence<UInt8>) { bytes.append(contentsOf: more) }
 
-  /// The next whole answer. `atEnd` tells that no more bytes will come.
-  mutating func next(atEnd: Bool) throws(HTTPFailure) -> HTTPAnswer? {
+  /// The next whole answer. `atEnd` tells that no more bytes will come, `toHead` that HEAD was asked: then no body comes,
+  /// whatever the length says.
+  mutating func next(atEnd: Bool, toHead: Bool = false) throws(HTTPFailure) -> HTTPAnswer? {
     if pending == nil {
       guard let end = headEnd() else { return nil }
       pending = try Self.head(bytes[..<end])
@@ -86,6 +87,7 @@ struct AnswerParser {
     }
     guard var answer = pending?.answer, let framing = pending?.framing else { return nil }
     switch framing {
+    case _ where toHead: break
     case .length(let length):
       guard bytes.count >= length else { return nil }
       answer.body = Array(bytes.prefix(length))

@@ -142,3 +142,11 @@ package enum KassaProgram {
     try await KassaTestSupport.run(path, arguments, in: folder, environment: environment)
   }
 }
+
+/// Lets this process open as many files as the system allows it: thousands of phones are thousands of sockets.
+package func raiseOpenFilesLimit() {
+  var limit = rlimit()
+  guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+  limit.rlim_cur = limit.rlim_max
+  setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+}

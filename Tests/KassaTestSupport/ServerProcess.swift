@@ -1,5 +1,6 @@
 import Foundation
 import KassaJSON
+import KassaTestDatabases
 
 /// Which server to start: the same plan starts it again on the same files.
 package struct ServerPlan: Sendable {
@@ -21,7 +22,9 @@ package struct ServerPlan: Sendable {
     self.database = database
   }
 
-  package var databaseURL: String { "sqlite:\(folder.file(database))" }
+  /// Of the file in the folder, or of a PostgreSQL database that stands for it.
+  package var databaseURL: String { get throws { try storage.url } }
+  package var storage: TestDatabase { get throws { try TestDatabase(path: folder.file(database)) } }
   package var readyFile: String { folder.file("ready.json") }
 }
 
@@ -59,8 +62,8 @@ package final class ServerProcess: Sendable {
     try? FileManager.default.removeItem(atPath: plan.readyFile)
     let program = try RunningProgram(
       KassaProgram.path,
-      [plan.command, "--port", "0", "--ready-file", plan.readyFile, "--database-url", plan.databaseURL] + plan.options,
-      in: plan.folder, environment: plan.environment, printsTo: "server")
+      [plan.command, "--port", "0", "--ready-file", plan.readyFile, "--database-url", try plan.databaseURL] + plan.options,
+      in: plan.folder, environment: try plan.storage.environment.merging(plan.environment) { $1 }, printsTo: "server")
     do {
       let ready = try await waitUntilReady(plan, program)
       return try ServerProcess(plan: plan, program: program, ready: ready)
@@ -135,7 +138,8 @@ package final class ServerProcess: Sendable {
 
   /// Runs a command of the program on this server's database, beside it.
   package func administer(_ arguments: [String]) async throws -> ProgramResult {
-    try await KassaProgram.run(arguments + ["--database-url", plan.databaseURL], in: plan.folder)
+    try await KassaProgram.run(
+      arguments + ["--database-url", try plan.databaseURL], in: plan.folder, environment: try plan.storage.environment)
   }
 
   /// Another merchant of the same server.

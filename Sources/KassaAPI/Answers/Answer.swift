@@ -12,6 +12,7 @@ struct Answer: Sendable {
   let contentType: String?
   let body: [UInt8]
   var headers: [(name: HTTPField.Name, value: String)] = []
+  var cacheControl = "no-store"
   /// Writes a body without an end of its own, instead of `body`.
   var writeStream: (@Sendable (inout any ResponseBodyWriter) async throws -> Void)?
 
@@ -47,7 +48,7 @@ struct Answer: Sendable {
     var fields = HTTPFields()
     fields.reserveCapacity(6)
     if let contentType { fields[.contentType] = contentType }
-    fields[.cacheControl] = "no-store"
+    fields[.cacheControl] = cacheControl
     fields[.requestID] = requestID
     for (name, value) in headers { fields.append(HTTPField(name: name, value: value)) }
     let body: ResponseBody

@@ -16,7 +16,10 @@ struct Problem: Sendable {
   /// For the operator's log; never part of the answer.
   var operatorDetail: OperatorDetail?
 
-  func answer(requestID: String) -> Answer {
+  /// A phone whose clock is wrong cannot make a proof that holds, unless it learns what time it is here.
+  private var tellsTime: Bool { code == "dpop_proof_invalid" }
+
+  func answer(requestID: String, at now: Timestamp? = nil) -> Answer {
     let body = jsonObject { object in
       object.member("type", "about:blank")
       object.member("title", title)
@@ -24,6 +27,7 @@ struct Problem: Sendable {
       object.member("detail", detail)
       object.member("code", code)
       object.member("request_id", requestID)
+      if tellsTime { object.member("server_time", now) }
       if !flaws.isEmpty {
         object.member(
           "errors",
@@ -118,6 +122,24 @@ struct Problem: Sendable {
         code: "rate_limited", detail: "at most \(perSecond) requests a second for one merchant",
         limit: Int64(perSecond),
         windowSeconds: 1, retryAfterSeconds: retryAfterSeconds)
+    case .notSignedIn:
+      // Not `Basic`: a browser would ask for a password by itself.
+      return Problem(
+        status: 401, code: "unauthorized", title: "Unauthorized", detail: "sign in with a valid API key",
+        headers: [(.wwwAuthenticate, #"Portal realm="kassa""#)])
+    case .crossSite:
+      return Problem(
+        status: 403, code: "cross_site_refused", title: "Forbidden",
+        detail: "a browser's request must come from a page of this server, with the header Kassa-Portal: 1")
+    case .demoKeyWithheld:
+      return Problem(
+        status: 403, code: "demo_key_withheld", title: "Forbidden",
+        detail: "the playground's key is given to a browser on the same machine only, by 127.0.0.1 or localhost: "
+          + "take it from the terminal where the playground runs")
+    case .tooManySignIns(let retryAfterSeconds):
+      return tooMany(
+        code: "too_many_sign_ins", detail: "too many keys that do not sign in came from this address",
+        limit: APILimits.failedSignInsPerSourcePerMinute, windowSeconds: 60, retryAfterSeconds: retryAfterSeconds)
     }
   }
 
@@ -198,6 +220,10 @@ struct Problem: Sendable {
       return tooMany(
         code: "too_many_streams", detail: "this device has \(Limits.streamsPerDeviceMax) streams open: close one",
         limit: Int64(Limits.streamsPerDeviceMax), windowSeconds: 60, retryAfterSeconds: 5)
+    case .idempotencyInProgress:
+      return Problem(
+        status: 409, code: "idempotency_in_progress", title: "Conflict",
+        detail: "a request with this Idempotency-Key is still running", headers: [(.retryAfter, "1")])
     case .changedMeanwhile:
       return Problem(
         status: 503, code: "store_unavailable", title: "Service Unavailable",

@@ -4,7 +4,8 @@ import KassaService
 import NIOCore
 
 /// The pull feed as Server-Sent Events (contract, section 8): the same envelopes, as they happen. `id:` is the cursor after
-/// the event; as `Last-Event-ID` or `after` it resumes without gap or repeat.
+/// the event; as `Last-Event-ID` or `after` it resumes without gap or repeat. It ends when its key is revoked, or a
+/// browser's sign-in is over.
 enum EventStream {
   /// Whether the caller asks for a stream instead of a page.
   static func isWanted(_ call: MerchantCall) throws -> Bool {
@@ -19,25 +20,26 @@ enum EventStream {
       }
       start = cursor
     }
-    let (service, merchant, connection) = (call.service, call.principal.merchantID, call.call.connection)
+    let (service, principal, connection) = (call.service, call.principal, call.call.connection)
     let (hooks, first) = (call.call.api.hooks, start)
     return .stream { writer in
       hooks.openStreams(+1)
       defer { hooks.openStreams(-1) }
-      let (hints, _) = service.commits.listen()
-      let ticks = StreamTicks(signals: hints, seconds: APILimits.heartbeatSeconds, connection: connection)
-      try await run(service, merchant, after: first, ticks, &writer)
+      let ticks = StreamTicks(seconds: APILimits.heartbeatSeconds, connection: connection) { wake in
+        service.commits.listen(wake)
+      }
+      try await ticks.untilShutdown { try await run(service, principal, after: first, ticks, &writer) }
     }
   }
 
   private static func run(
-    _ service: KassaService, _ merchant: MerchantID, after start: EventCursor, _ ticks: StreamTicks,
+    _ service: KassaService, _ principal: MerchantPrincipal, after start: EventCursor, _ ticks: StreamTicks,
     _ writer: inout any ResponseBodyWriter
   ) async throws {
     var cursor = start
     while !Task.isCancelled {
       // One at a time, so that each frame carries the cursor right after its own event.
-      let page = try await service.events(after: cursor, limit: 1, of: merchant)
+      let page = try await service.events(after: cursor, limit: 1, of: principal.merchantID)
       for envelope in page.envelopes {
         let data = String(decoding: envelope.jsonBytes, as: UTF8.self)
         try await writer.write(StreamFrame.event(id: page.next.text, name: envelope.type, data: data))
@@ -45,10 +47,11 @@ enum EventStream {
       cursor = page.next
       if page.hasMore || !page.envelopes.isEmpty { continue }
       switch await ticks.next() {
-      case .signal: continue
+      case .signal: break
       case .heartbeat: try await writer.write(StreamFrame.alive)
       case .end: return
       }
+      guard try await service.isInForce(principal) else { return }
     }
   }
 }

@@ -71,8 +71,9 @@ enum WebhookOperations {
     .merchant("listEvents", .get, "/portal/v1/events") { call in
       var query = try call.query
       let limit = query.integer("limit", 1...Int64(APILimits.pageSizeMax), default: Int64(APILimits.feedSizeDefault))
-      let after = query.eventCursor("after")
+      let given = query.eventCursor("after")
       try query.finish()
+      let after = if let given { given } else { try await call.service.latestEvent(of: call.principal.merchantID) }
       if try EventStream.isWanted(call) { return try EventStream.answer(call, after: after) }
       let page = try await call.service.events(after: after, limit: Int(limit), of: call.principal.merchantID)
       return .json(200, EventFeedWire.page(page))
@@ -99,11 +100,12 @@ extension APILimits {
 }
 
 extension QueryReader {
-  /// The `next_cursor` of an earlier answer, or the start when left out.
-  fileprivate mutating func eventCursor(_ name: String) -> EventCursor {
+  /// The `next_cursor` of an earlier answer, or the start when left out. `nil` for `latest`.
+  fileprivate mutating func eventCursor(_ name: String) -> EventCursor? {
     guard let text = single(name) else { return .start }
+    if sameBytes(text, "latest") { return nil }
     guard let cursor = EventCursor(text: text) else {
-      refuse(name, "must be the next_cursor of an earlier answer")
+      refuse(name, "must be the next_cursor of an earlier answer, or latest")
       return .start
     }
     return cursor

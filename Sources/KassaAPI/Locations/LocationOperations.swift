@@ -65,14 +65,18 @@ enum LocationWire {
   static func write(_ location: Location, _ object: inout JSONWriter) {
     object.member("id", location.id)
     object.member("merchant_id", location.merchantID)
-    object.member("name", location.details.name)
-    object.member("street_address", location.details.streetAddress)
-    object.member("street_address2", location.details.streetAddress2)
-    object.member("postal_code", location.details.postalCode)
-    object.member("city", location.details.city)
-    object.member("country", location.details.country)
+    writeDetails(location.details, &object)
     object.member("created_at", location.createdAt)
     object.member("updated_at", location.updatedAt)
+  }
+
+  static func writeDetails(_ details: Location.Details, _ object: inout JSONWriter) {
+    object.member("name", details.name)
+    object.member("street_address", details.streetAddress)
+    object.member("street_address2", details.streetAddress2)
+    object.member("postal_code", details.postalCode)
+    object.member("city", details.city)
+    object.member("country", details.country)
   }
 
   static func position(_ location: Location) -> PagePosition {

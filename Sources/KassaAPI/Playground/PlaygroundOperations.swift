@@ -1,3 +1,4 @@
+import HTTPTypes
 import KassaDomain
 import KassaJSON
 import KassaService
@@ -6,6 +7,18 @@ import KassaStore
 /// What exists in the playground only (contract, section 9).
 enum PlaygroundOperations {
   static let all: [Operation] = [
+    .open("getPlayground", .get, "/portal/v1/playground") { call in
+      try SameOriginProof.check(call.call)
+      guard ThisMachine.isCaller(call.call) else { throw RequestFailure.demoKeyWithheld }
+      let demo = try await call.service.preparePlayground()
+      return .json(
+        200,
+        jsonObject { object in
+          object.member("merchant_id", demo.merchant)
+          object.member("api_key", demo.apiKey)
+          object.member("public_url", call.service.settings.publicURL())
+        })
+    },
     .merchant("createSimulatedDevice", .post, "/ipp/v1/dev/devices", body: .json) { call in
       let body = try await call.body()
       var fields = FieldReader(body.object)
@@ -84,6 +97,28 @@ enum PlaygroundOperations {
       }
       return .noContent
     },
+    .merchant("listCardFaults", .get, "/ipp/v1/dev/card-faults") { call in
+      let planned = try playground(call.call).plannedCardFaults()
+      return .json(
+        200,
+        jsonObject { object in
+          object.member(
+            "content",
+            array: { array in
+              for fault in planned {
+                array.elementObject { element in
+                  element.member("operation", fault.operation)
+                  element.member("fault", fault.fault)
+                  element.member("delay_milliseconds", fault.delayMilliseconds)
+                }
+              }
+            })
+        })
+    },
+    .merchant("clearCardFaults", .delete, "/ipp/v1/dev/card-faults") { call in
+      try playground(call.call).clearCardFaults()
+      return .noContent
+    },
     .merchant("getClock", .get, "/ipp/v1/dev/clock") { call in try clock(call) },
     .merchant("moveClock", .post, "/ipp/v1/dev/clock", body: .json) { call in
       var fields = FieldReader(try await call.body().object)
@@ -118,22 +153,58 @@ enum PlaygroundOperations {
   }
 }
 
+/// Whether a request comes from a browser on the machine that the server runs on (ADR 33).
+enum ThisMachine {
+  /// The connection is from the machine itself, no proxy passes somebody else's request on, and the name in the address bar
+  /// is one of the machine's own: a foreign name that was made to lead here (DNS rebinding) is not.
+  static func isCaller(_ call: Call) -> Bool {
+    guard let peer = call.connection.remoteAddress?.ipAddress.flatMap(SourceAddress.addressBytes),
+      loopback.contains(where: { $0.contains(peer) }),
+      forwarding.allSatisfy({ call.request.headers[$0] == nil }),
+      let authority = call.request.head.authority
+    else { return false }
+    return isLoopbackName(authority)
+  }
+
+  /// `127.0.0.1`, `[::1]` or `localhost`, with any port.
+  static func isLoopbackName(_ authority: String) -> Bool {
+    let lowercased = authority.lowercased()
+    return ["127.0.0.1", "[::1]", "localhost"].contains { name in
+      guard lowercased.utf8.starts(with: name.utf8) else { return false }
+      let rest = lowercased.utf8.dropFirst(name.utf8.count)
+      return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy { 0x30...0x39 ~= $0 })
+    }
+  }
+
+  private static let loopback = ["127.0.0.0/8", "::1"].compactMap { AddressBlock($0) }
+  private static let forwarding: [HTTPField.Name] = [.forwardedFor, .forwarded, .via]
+}
+
+extension HTTPField.Name {
+  fileprivate static let forwarded = constant("forwarded")
+}
+
 /// What the playground lets a backend move: the card network and the clock.
 package struct PlaygroundControls: Sendable {
   let cardOperations: [String]
   let cardFaults: [String]
   let planCardFault: @Sendable (_ operation: String, _ fault: String, _ count: Int, _ delay: Int64) -> Bool
+  let plannedCardFaults: @Sendable () -> [PlannedCardFault]
+  let clearCardFaults: @Sendable () -> Void
   let advanceClock: @Sendable (_ seconds: Int64) -> Void
   let clockOffsetSeconds: @Sendable () -> Int64
 
   package init(
     cardOperations: [String], cardFaults: [String],
     planCardFault: @escaping @Sendable (String, String, Int, Int64) -> Bool,
+    plannedCardFaults: @escaping @Sendable () -> [PlannedCardFault], clearCardFaults: @escaping @Sendable () -> Void,
     advanceClock: @escaping @Sendable (Int64) -> Void, clockOffsetSeconds: @escaping @Sendable () -> Int64
   ) {
     self.cardOperations = cardOperations
     self.cardFaults = cardFaults
     self.planCardFault = planCardFault
+    self.plannedCardFaults = plannedCardFaults
+    self.clearCardFaults = clearCardFaults
     self.advanceClock = advanceClock
     self.clockOffsetSeconds = clockOffsetSeconds
   }
@@ -156,6 +227,19 @@ enum BuyerWire {
         object.member("expires_at", view.payment.waitsUntil)
       }
     }
+  }
+}
+
+/// A fault that waits for its call, as words.
+package struct PlannedCardFault: Sendable {
+  let operation: String
+  let fault: String
+  let delayMilliseconds: Int64
+
+  package init(operation: String, fault: String, delayMilliseconds: Int64) {
+    self.operation = operation
+    self.fault = fault
+    self.delayMilliseconds = delayMilliseconds
   }
 }
 

@@ -37,6 +37,9 @@ struct Call: Sendable {
     }
     return values.first
   }
+
+  /// What a browser that signed in sends.
+  var portalToken: String? { api.portalCookie.token(in: request.headers) }
 }
 
 /// A call with what an operation of its kind may use.
@@ -108,8 +111,14 @@ extension HTTPField.Name {
   static let forwardedFor = constant("x-forwarded-for")
   static let proof = constant("dpop")
   static let lastEventID = constant("last-event-id")
+  static let contentTypeOptions = constant("x-content-type-options")
+  static let openerPolicy = constant("cross-origin-opener-policy")
+  static let permissionsPolicy = constant("permissions-policy")
   static let rateLimit = constant("ratelimit")
   static let rateLimitPolicy = constant("ratelimit-policy")
+  static let referrerPolicy = constant("referrer-policy")
+  static let resourcePolicy = constant("cross-origin-resource-policy")
+  static let serviceWorkerAllowed = constant("service-worker-allowed")
 
   /// A name known to be a token (RFC 9110, section 5.1).
   static func constant(_ name: String) -> HTTPField.Name {

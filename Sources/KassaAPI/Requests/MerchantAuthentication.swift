@@ -2,19 +2,41 @@ import HTTPTypes
 import KassaDomain
 import KassaService
 
-/// `Authorization: Basic` with the raw key, or with base64 of `username:key` (contract, section 1, "Authentication").
+/// `Authorization: Basic` with the raw key, or with base64 of `username:key` (contract, section 1, "Authentication"); or,
+/// without that header, the portal's cookie.
 enum MerchantAuthentication {
   static func authenticate(_ call: Call) async throws -> MerchantPrincipal {
-    guard let header = try? call.header(.authorization), let (username, key) = credential(header) else {
-      throw ServiceFailure.unauthorized
-    }
-    let principal = try await call.service.authenticateMerchant(
-      key: key, username: username, requestID: call.requestID)
+    let principal =
+      if call.request.headers[.authorization] == nil, call.request.headers[.portal] != nil || call.portalToken != nil {
+        try await signedIn(call)
+      } else {
+        try await authenticateByKey(call)
+      }
     call.notes.note(merchant: principal.merchantID)
     if let named = try call.header(.merchantID), MerchantID(text: named) != principal.merchantID {
       throw ServiceFailure.merchantMismatch
     }
     try call.api.rateLimiter.take(principal.merchantID, nowNanoseconds: monotonicNanoseconds())
+    return principal
+  }
+
+  private static func authenticateByKey(_ call: Call) async throws -> MerchantPrincipal {
+    do {
+      guard let header = try? call.header(.authorization), let (username, key) = credential(header) else {
+        throw ServiceFailure.unauthorized
+      }
+      return try await call.service.authenticateMerchant(key: key, username: username, requestID: call.requestID)
+    } catch ServiceFailure.unauthorized where call.request.headers[.portal] != nil {
+      // A page of ours: asked for `Basic`, its browser would put up a dialog of its own.
+      throw RequestFailure.notSignedIn
+    }
+  }
+
+  private static func signedIn(_ call: Call) async throws -> MerchantPrincipal {
+    try SameOriginProof.check(call)
+    guard let token = call.portalToken,
+      let principal = try await call.service.signedInMerchant(token: token, requestID: call.requestID)
+    else { throw RequestFailure.notSignedIn }
     return principal
   }
 

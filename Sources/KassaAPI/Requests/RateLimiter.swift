@@ -1,33 +1,53 @@
 import Synchronization
 
-/// Requests per merchant, or per whoever else makes them, by the generic cell rate algorithm: a steady rate with a burst of two seconds' worth.
+/// Requests per merchant, or per whoever else makes them, by the generic cell rate algorithm: a steady rate with a burst.
 /// Kept in memory, so with several servers each allows its own share.
 final class RateLimiter<Key: Hashable & Sendable>: Sendable {
   /// Keys remembered before those at rest are forgotten.
   private static var entriesMax: Int { 10_000 }
 
-  private let perSecond: Int
+  private let intervalNanoseconds: Int64
+  private let burstNanoseconds: Int64
   /// When each would be at rest again, in nanoseconds of the monotonic clock.
   private let atRest = Mutex<[Key: Int64]>([:])
 
-  /// 0 requests per second: no limit.
-  init(perSecond: Int) { self.perSecond = perSecond }
+  /// With a burst of two seconds' worth. 0 requests per second: no limit.
+  init(perSecond: Int) {
+    intervalNanoseconds = perSecond > 0 ? 1_000_000_000 / Int64(perSecond) : 0
+    burstNanoseconds = 2_000_000_000
+  }
+
+  /// With a burst of a minute's worth.
+  init(perMinute: Int64) {
+    intervalNanoseconds = 60_000_000_000 / perMinute
+    burstNanoseconds = 60_000_000_000
+  }
 
   /// Takes one request. Throws `RequestFailure.tooManyRequests` when it comes too early.
   func take(_ key: Key, nowNanoseconds now: Int64) throws {
-    guard perSecond > 0 else { return }
-    let interval = 1_000_000_000 / Int64(perSecond)
-    let burst: Int64 = 2_000_000_000
+    if let wait = secondsToWait(taking: key, nowNanoseconds: now) {
+      throw RequestFailure.tooManyRequests(
+        perSecond: Int(1_000_000_000 / intervalNanoseconds), retryAfterSeconds: wait)
+    }
+  }
+
+  /// Takes one request and answers `nil`; or takes none, and answers after how many seconds it may come again.
+  func secondsToWait(taking key: Key, nowNanoseconds now: Int64) -> Int64? {
+    guard intervalNanoseconds > 0 else { return nil }
     let wait: Int64 = atRest.withLock { atRest in
-      let next = max(now, atRest[key] ?? now) + interval
-      guard next - now <= burst else { return next - now - burst }
+      let next = max(now, atRest[key] ?? now) + intervalNanoseconds
+      guard next - now <= burstNanoseconds else { return next - now - burstNanoseconds }
       if atRest.count >= Self.entriesMax { atRest = atRest.filter { $0.value > now } }
       atRest[key] = next
       return 0
     }
-    if wait > 0 {
-      throw RequestFailure.tooManyRequests(
-        perSecond: perSecond, retryAfterSeconds: max(1, (wait + 999_999_999) / 1_000_000_000))
+    return wait > 0 ? max(1, (wait + 999_999_999) / 1_000_000_000) : nil
+  }
+
+  /// Takes back what was taken: the request turned out not to count.
+  func giveBack(_ key: Key) {
+    atRest.withLock { atRest in
+      if let next = atRest[key] { atRest[key] = next - intervalNanoseconds }
     }
   }
 }

@@ -17,4 +17,11 @@ enum RequestFailure: Error {
   /// An order's identifier in the path that is none.
   case invalidOrderID
   case tooManyRequests(perSecond: Int, retryAfterSeconds: Int64)
+  /// A browser's request without a cookie that is in force, or a key that does not sign in.
+  case notSignedIn
+  /// A request of a browser that was not made by a page of this server.
+  case crossSite
+  case tooManySignIns(retryAfterSeconds: Int64)
+  /// The playground shows its key to a browser on its own machine only.
+  case demoKeyWithheld
 }

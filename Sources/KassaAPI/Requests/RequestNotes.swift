@@ -25,4 +25,14 @@ package struct RequestRecord: Sendable {
   /// The code of the problem that was answered.
   package let problem: String?
   package let operatorDetail: OperatorDetail?
+
+  /// What was asked for: of a limited number of words, whatever callers send.
+  struct Route {
+    let path: String
+    let operationID: String
+
+    static let unmatched = Route(path: "unmatched", operationID: "unmatched")
+    /// A page in the browser, by its file.
+    static func page(_ path: String) -> Route { Route(path: path, operationID: "getPage") }
+  }
 }

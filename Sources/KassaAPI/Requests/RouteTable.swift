@@ -39,8 +39,11 @@ struct RouteTable: Sendable {
     let given = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
     for route in routes[given.count] ?? [] {
       guard let parameters = Self.parameters(given, route.segments) else { continue }
-      guard let operation = route.operations.first(where: { $0.method == method }) else {
-        return .wrongMethod(allowed: route.operations.map(\.method))
+      // HEAD is GET without the body (RFC 9110, section 9.3.2).
+      let wanted = method == .head ? .get : method
+      guard let operation = route.operations.first(where: { $0.method == wanted }) else {
+        let methods = route.operations.map(\.method)
+        return .wrongMethod(allowed: methods + (methods.contains(.get) ? [.head] : []))
       }
       return .operation(operation, parameters: parameters)
     }

@@ -30,10 +30,10 @@ enum DeviceStream {
       hooks.openStreams(+1)
       defer { hooks.openStreams(-1) }
       if resumed == nil { try await writer.write(frame(id: start, event: "ready", data: "{}")) }
-      let signals = service.signals.listen(to: device)
-      let ticks = StreamTicks(
-        signals: signals.stream, keeping: signals, seconds: APILimits.heartbeatSeconds, connection: connection)
-      try await run(principal, after: start, service, ticks, hooks, &writer)
+      let ticks = StreamTicks(seconds: APILimits.heartbeatSeconds, connection: connection) { wake in
+        service.signals.listen(to: device, wake)
+      }
+      try await ticks.untilShutdown { try await run(principal, after: start, service, ticks, hooks, &writer) }
     }
   }
 
@@ -46,16 +46,19 @@ enum DeviceStream {
     var position = start
     while !Task.isCancelled {
       let events = try await service.feed(of: principal.device.id, after: position)
+      // Noted once all are written: no event waits for the commit that notes the one before it.
+      var pushed: [SessionID] = []
       for logged in events {
         guard let event = name(of: logged.event.type) else { continue }
         try await writer.write(frame(id: logged.position, event: event, data: data(logged.event)))
         if logged.event.type == .sessionCreated {
           hooks.sessionPushed(
             service.now.millisecondsSinceEpoch - logged.event.at.millisecondsSinceEpoch)
-          try await service.note(.pushed, of: logged.event.subjectID.of(Session.self), as: principal)
+          pushed.append(logged.event.subjectID.of(Session.self))
         }
         if logged.event.type == .deviceDeleted { return }
       }
+      if !pushed.isEmpty { try await service.notePushed(pushed, as: principal) }
       if let last = events.last { position = last.position }
       if events.count == Limits.feedEventsMax { continue }
       switch await ticks.next() {

@@ -26,6 +26,15 @@ enum POSOperations {
       let view = try await call.service.session(id, as: .device(call.principal))
       return .json(200, jsonObject { write(view, call.service, &$0) })
     },
+    .device("createConnectionToken", .post, "/pos/v1/connection-tokens") { call in
+      let connection = try await call.service.connectReader(as: call.principal)
+      return .json(
+        201,
+        jsonObject { object in
+          object.member("provider", connection.provider.rawValue)
+          object.member("secret", connection.secret)
+        })
+    },
     .device("markOwnSessionShown", .post, "/pos/v1/sessions/{session_id}/shown") { call in
       try await call.service.note(.shown, of: try call.call.pathID("session_id"), as: call.principal)
       return .noContent
@@ -52,11 +61,9 @@ enum POSOperations {
       return .json(200, jsonObject { write(view, call.service, &$0) })
     },
     .device("getOwnReceipt", .get, "/pos/v1/sessions/{session_id}/receipt") { call in
-      let view = try await call.service.session(
-        try call.call.pathID("session_id"), as: .device(call.principal))
-      guard case .finalized(let paid, _) = view.session.state else { throw ServiceFailure.notFound }
-      let order = try await call.service.orderView(ofSession: view.session.id, as: .device(call.principal))
-      return .json(200, receipt(view, paid: paid, order: order))
+      let receipt = try await call.service.receipt(
+        of: try call.call.pathID("session_id"), as: .device(call.principal))
+      return .json(200, ReceiptWire.body(receipt))
     },
   ]
 
@@ -69,30 +76,5 @@ enum POSOperations {
       array: { array in
         for method in view.methods { array.element(method.rawValue) }
       })
-  }
-
-  private static func receipt(_ view: SessionView, paid: PaymentID, order: OrderView) -> [UInt8] {
-    let finalizedAt = view.history.last { $0.event.type == .sessionFinalized }?.event.at
-    return jsonObject { object in
-      object.member("session_id", view.session.id)
-      object.member("order_id", order.order.id)
-      object.member("merchant_id", view.session.merchantID)
-      object.member("location_id", view.session.locationID)
-      object.member("paid_at", finalizedAt)
-      object.member("order_amount", view.session.cart.orderAmount)
-      object.member("order_tax_amount", view.session.cart.taxTotal)
-      object.member("purchase_currency", view.session.cart.currency.code)
-      object.member("merchant_reference1", view.session.details.merchantReference1)
-      object.member(
-        "order_items",
-        array: { array in
-          for line in view.session.cart.lines { array.elementObject { SessionWire.write(line, &$0) } }
-        })
-      if let payment = view.payments.first(where: { $0.id == paid }) {
-        object.member("payment", object: { PaymentWire.write(payment, &$0) })
-      }
-      object.member("refunded_amount", order.order.money.refunded)
-      object.member("refunds", array: { OrderWire.writeRefunds(order, &$0) })
-    }
   }
 }

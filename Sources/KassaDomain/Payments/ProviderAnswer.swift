@@ -79,6 +79,8 @@ extension Payment {
       self.card = card
       failureReason = nil
       state = mustReverse ? .reversing : .succeeded
+      // From here on it is counted how often the money was asked back.
+      if mustReverse { checks = 0 }
       return mustReverse ? .untilReversed : .never
     case (.failed, _), (.cancelled, _): return nil
     case (.open, .notPaid(let reason)), (.unknown, .notPaid(let reason)):

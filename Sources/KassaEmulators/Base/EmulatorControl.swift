@@ -45,6 +45,7 @@ struct EmulatorControl: Sendable {
               object.member("state", payment.state)
               object.member("is_open", payment.isOpen)
               object.member("qr_text", payment.qrText)
+              object.member("held", payment.held)
             }
           }
         })

@@ -79,6 +79,9 @@ package final class EmulatorNotifications: Sendable {
 
   package var waitingCount: Int { state.withLock { $0.waiting.count } }
 
+  /// Those that wait, oldest first.
+  package var waiting: [EmulatorNotification] { state.withLock { $0.waiting.map(\.notification) } }
+
   package var givenUpCount: Int { state.withLock { $0.givenUp } }
 
   /// Each try that was made, with the status it was answered with; `nil` for none.

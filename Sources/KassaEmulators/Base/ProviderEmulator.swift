@@ -21,6 +21,12 @@ package protocol ProviderEmulator: Sendable {
 }
 
 extension ProviderEmulator {
+  /// The latest payment that a merchant calls so, whatever the case and the dashes that its wire wants.
+  package func payment(of reference: String) -> EmulatedPayment? {
+    func plain(_ text: String) -> String { text.lowercased().filter { $0 != "-" } }
+    return payments().last { plain($0.reference) == plain(reference) }
+  }
+
   package var tls: EmulatorTLS? { nil }
   package func timePassed() {}
   package func refusal(status: Int) -> EmulatorResponse {
@@ -69,9 +75,12 @@ package struct EmulatedPayment: Equatable, Sendable {
   package let isOpen: Bool
   /// What the code to scan says; `nil` where there is none.
   package let qrText: String?
+  /// Reserved, and neither taken nor freed.
+  package let held: Int64
 
   package init(
-    id: String, reference: String, amount: Int64, currency: String, state: String, isOpen: Bool, qrText: String?
+    id: String, reference: String, amount: Int64, currency: String, state: String, isOpen: Bool, qrText: String?,
+    held: Int64 = 0
   ) {
     self.id = id
     self.reference = reference
@@ -80,6 +89,7 @@ package struct EmulatedPayment: Equatable, Sendable {
     self.state = state
     self.isOpen = isOpen
     self.qrText = qrText
+    self.held = held
   }
 }
 

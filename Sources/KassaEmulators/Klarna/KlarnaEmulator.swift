@@ -8,7 +8,7 @@ import Synchronization
 /// Management API, as far as an adapter for shops uses them.
 package final class KlarnaEmulator: ProviderEmulator {
   /// How long a session lives.
-  static let sessionSeconds: Int64 = 46 * 3600
+  package static let sessionSeconds: Int64 = 46 * 3600
   /// The pauses between tries of a notification. Klarna's page does not tell them: these are a guess.
   static let pausesSeconds: [Int64] = [5, 30, 120]
 
@@ -74,7 +74,8 @@ package final class KlarnaEmulator: ProviderEmulator {
       state.order.compactMap { state.sessions[$0] }.map { session in
         EmulatedPayment(
           id: session.id, reference: session.reference, amount: session.amount, currency: session.currency,
-          state: session.status.rawValue, isOpen: session.isOpen, qrText: session.link)
+          state: session.status.rawValue, isOpen: session.isOpen, qrText: session.link,
+          held: session.orderID.flatMap { state.orders[$0]?.reserved } ?? 0)
       }
     }
   }
@@ -141,7 +142,7 @@ package final class KlarnaEmulator: ProviderEmulator {
   }
 
   private func create(_ request: EmulatorRequest) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     guard let object = request.json else { return Self.error(400, "BAD_VALUE", "The body is not a JSON object") }
     var fields = EmulatorFields(object)
     let wanted = KlarnaCreate.read(&fields)
@@ -181,7 +182,7 @@ package final class KlarnaEmulator: ProviderEmulator {
   }
 
   private func session(_ request: EmulatorRequest) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
       guard let session = state.sessions[request.parameters["session"] ?? ""] else { return Self.noSession }
       return .json(200) { object in
@@ -195,7 +196,7 @@ package final class KlarnaEmulator: ProviderEmulator {
   private static let noSession = error(404, "NOT_FOUND", "There is no such session")
 
   private func cancel(_ request: EmulatorRequest) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
       guard var session = state.sessions[request.parameters["session"] ?? ""] else { return Self.noSession }
       guard session.isOpen || session.status == .failed else {
@@ -209,7 +210,7 @@ package final class KlarnaEmulator: ProviderEmulator {
   }
 
   private func result(_ request: EmulatorRequest) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
       if request.method == "GET", state.readsByPostOnly {
         return Self.error(405, "METHOD_NOT_ALLOWED", "Send an empty body")
@@ -232,7 +233,7 @@ package final class KlarnaEmulator: ProviderEmulator {
   private static let noOrder = error(404, "NO_SUCH_ORDER", "There is no such order")
 
   private func order(_ request: EmulatorRequest) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
       state.orders[request.parameters["order"] ?? ""].map { order in .json(200) { order.write(to: &$0) } }
         ?? Self.noOrder
@@ -266,7 +267,7 @@ package final class KlarnaEmulator: ProviderEmulator {
     _ request: EmulatorRequest, _ member: String, _ header: String,
     _ body: (inout KlarnaOrderRecord, Int64) -> EmulatorResponse?
   ) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     guard let object = request.json else { return Self.error(400, "BAD_VALUE", "The body is not a JSON object") }
     var fields = EmulatorFields(object)
     let amount = fields.integer(member, required: true, in: 1...Int64.max)
@@ -315,7 +316,7 @@ package final class KlarnaEmulator: ProviderEmulator {
   private func change(
     _ request: EmulatorRequest, _ body: (inout KlarnaOrderRecord) -> EmulatorResponse?
   ) -> EmulatorResponse {
-    if let refusal = refusal(of: request) { return refusal }
+    if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
       guard var order = state.orders[request.parameters["order"] ?? ""] else { return Self.noOrder }
       if let refusal = body(&order) { return refusal }

@@ -9,9 +9,9 @@ import Synchronization
 /// What public descriptions disagree on, or only others tell, is in `VippsMagic` and `VippsEmulator.problem`.
 package final class VippsEmulator: ProviderEmulator {
   /// How long a payment waits for its customer.
-  static let paymentSeconds: Int64 = 600
+  package static let paymentSeconds: Int64 = 600
   /// As in the test environment.
-  static let tokenSeconds: Int64 = 3600
+  package static let tokenSeconds: Int64 = 3600
   static let amounts: ClosedRange<Int64> = 100...65_000_000
   static let currencies = ["NOK", "DKK", "EUR"]
   /// Calls a minute for one reference.
@@ -78,7 +78,8 @@ package final class VippsEmulator: ProviderEmulator {
         EmulatedPayment(
           id: payment.reference, reference: payment.reference, amount: payment.amount, currency: payment.currency,
           state: payment.state.rawValue, isOpen: payment.state == .created && payment.undecidedUntil == nil,
-          qrText: payment.redirectURL)
+          qrText: payment.redirectURL,
+          held: payment.state == .authorized ? payment.authorized - payment.captured - payment.cancelled : 0)
       }
     }
   }
@@ -233,7 +234,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func create(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       guard let object = request.json else { return Self.problem(400, nil, "The body is not a JSON object") }
       var fields = EmulatorFields(object)
       let order = VippsCreate.read(&fields)
@@ -282,7 +283,7 @@ package final class VippsEmulator: ProviderEmulator {
     _ request: EmulatorRequest, _ answer: (VippsPaymentRecord) -> EmulatorResponse
   ) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let reference = request.parameters["reference"] ?? ""
       guard let payment = state.payments[reference] else { return Self.problem(404, nil, "Payment not found") }
       if let wait = state.windows.count("read \(reference)", max: Self.readsPerMinute, at: request.at) {
@@ -296,7 +297,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func modify(_ request: EmulatorRequest, _ kind: Modification) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let reference = request.parameters["reference"] ?? ""
       guard state.payments[reference] != nil else { return Self.problem(404, nil, "Payment not found") }
       guard let object = request.json else { return Self.problem(400, nil, "The body is not a JSON object") }
@@ -338,7 +339,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func cancel(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let reference = request.parameters["reference"] ?? ""
       guard var payment = state.payments[reference] else { return Self.problem(404, nil, "Payment not found") }
       var isOfOpenOnly = false
@@ -433,7 +434,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func createWebhook(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       guard let object = request.json else { return Self.problem(400, nil, "The body is not a JSON object") }
       var fields = EmulatorFields(object)
       let url = fields.text(
@@ -463,7 +464,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func listWebhooks(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let webhooks = state.webhooks
       return .json(200) { object in
         object.member(
@@ -483,7 +484,7 @@ package final class VippsEmulator: ProviderEmulator {
 
   private func deleteWebhook(_ request: EmulatorRequest) -> EmulatorResponse {
     state.withLock { state in
-      if let refusal = refusal(of: request, in: state) { return refusal }
+      if let refused = refusal(of: request, in: state) { return refused }
       let before = state.webhooks.count
       state.webhooks.removeAll { $0.id == request.parameters["id"] }
       return state.webhooks.count < before

@@ -29,10 +29,10 @@ package final class SimulatedCardProvider: CardSimulator, NotifyingProvider {
     case reverse = "REVERSE"
   }
 
-  private struct PlannedFault: Sendable {
-    let operation: Operation
-    let fault: Fault
-    let delayMilliseconds: Int64
+  package struct PlannedFault: Sendable, Equatable {
+    package let operation: Operation
+    package let fault: Fault
+    package let delayMilliseconds: Int64
   }
 
   /// Faults that may be waiting.
@@ -67,6 +67,12 @@ package final class SimulatedCardProvider: CardSimulator, NotifyingProvider {
       return true
     }
   }
+
+  /// The faults that wait, the next one of each operation first.
+  package var plannedFaults: [PlannedFault] { faults.withLock { $0 } }
+
+  /// Forgets every fault that waits.
+  package func clearFaults() { faults.withLock { $0 = [] } }
 
   /// A card is held to the reader. Returns `false` when the reader does not wait for one.
   package func tap(_ payment: PaymentID, _ outcome: SimulatedOutcome) async throws -> Bool {
@@ -220,14 +226,15 @@ package final class SimulatedCardProvider: CardSimulator, NotifyingProvider {
     _ operation: Operation, _ charge: Charge,
     _ effect: @escaping @Sendable (any SimulatedCardTable) throws -> ProviderAnswer
   ) async -> ProviderReport {
-    func tellAgain(_ answer: ProviderAnswer, afterMilliseconds delay: Int64) {
-      guard let tell = self.tellAgain.withLock({ $0 }) else { return }
-      Task {
-        try? await Task.sleep(for: .milliseconds(delay))
-        await tell(charge, Self.report(answer))
-      }
-    }
-    let answer = await faulty(operation, unknown: { .unknown($0) }, effect, again: tellAgain)
+    let answer = await faulty(
+      operation, unknown: { .unknown($0) }, effect,
+      again: { answer, delay in
+        guard let tell = self.tellAgain.withLock({ $0 }) else { return }
+        Task {
+          try? await Task.sleep(for: .milliseconds(delay))
+          await tell(charge, Self.report(answer))
+        }
+      })
     return Self.report(answer)
   }
 

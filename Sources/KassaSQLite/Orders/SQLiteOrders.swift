@@ -1,5 +1,6 @@
 import KassaDomain
 import KassaStore
+import KassaStoreText
 
 struct SQLiteOrders: OrderTable {
   let connection: SQLiteConnection

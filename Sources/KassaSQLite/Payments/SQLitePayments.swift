@@ -1,5 +1,6 @@
 import KassaDomain
 import KassaStore
+import KassaStoreText
 
 struct SQLitePayments: PaymentTable {
   let connection: SQLiteConnection
@@ -31,6 +32,13 @@ struct SQLitePayments: PaymentTable {
       .id(merchant), .id(session), read: Self.payment)
   }
 
+  func all(ofEach sessions: [SessionID], merchant: MerchantID) throws -> [SessionID: [Payment]] {
+    try sessions.reduce(into: [:]) { found, session in
+      let payments = try all(of: session, merchant: merchant)
+      if !payments.isEmpty { found[session] = payments }
+    }
+  }
+
   func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool {
     try connection.first(
       "SELECT 1 FROM payments WHERE merchant_id = ? AND method = ? AND check_at IS NOT NULL LIMIT 1",
@@ -42,6 +50,18 @@ struct SQLitePayments: PaymentTable {
     try connection.all(
       "SELECT \(Self.columns) FROM payments WHERE check_at <= ? ORDER BY check_at LIMIT ?",
       .time(now), .integer(Int64(limit)), read: Self.payment)
+  }
+
+  func unsettled(_ state: Payment.State) throws -> UnsettledPayments {
+    // `check_at` narrows to the few that want looking after, by their index.
+    try connection.first(
+      """
+      SELECT count(*), min(created_at), coalesce(max(checks), 0) FROM payments
+      WHERE check_at IS NOT NULL AND state = ?
+      """,
+      .text(state.rawValue)
+    ) { UnsettledPayments(count: $0.integer(0), oldestCreatedAt: $0.optionalTime(1), checksMax: Int($0.integer(2))) }
+      ?? UnsettledPayments(count: 0, oldestCreatedAt: nil, checksMax: 0)
   }
 
   func save(_ payment: Payment) throws {

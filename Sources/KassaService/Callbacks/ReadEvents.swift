@@ -39,6 +39,12 @@ package struct EventFeedPage: Sendable {
 }
 
 extension KassaService {
+  /// Right after what is in the log now: for a reader who wants to hear of changes, not of history.
+  package func latestEvent(of merchant: MerchantID) async throws -> EventCursor {
+    let newest = try await store.read { try $0.events.newest(of: merchant, before: nil, limit: 1) }
+    return newest.first.map { EventCursor(position: $0.position) } ?? .start
+  }
+
   /// The merchant's events from right after `cursor`, at most `limit`. Walking by `next` never skips an event and never
   /// repeats one. May give fewer than `limit`, or none, while `hasMore`.
   ///

@@ -37,7 +37,8 @@ package enum Answered<Output: Sendable>: Sendable {
 
 extension KassaService {
   /// Runs `body` in one transaction, once per idempotency key of the merchant: the record and the effect are one commit.
-  /// What throws is not recorded. Throws `ServiceFailure.idempotencyKeyReused` when the key came with another body.
+  /// What throws is not recorded. Throws `ServiceFailure.idempotencyKeyReused` when the key came with another body, and
+  /// `ServiceFailure.idempotencyInProgress` while another server is at work under the key.
   func writeOnce<Output: Sendable>(
     _ request: IdempotentRequest<Output>?, for merchant: MerchantID, at now: Timestamp,
     _ body: @escaping @Sendable (any WriteTransaction) throws -> Output
@@ -46,7 +47,7 @@ extension KassaService {
     let scope = IdempotencyScope(merchantID: merchant, operation: request.operation, key: request.key)
     let owner = merchant.bytes + Array(request.operation.utf8) + Array(request.key.utf8)
     let secrets = self.secrets
-    return try await store.write { transaction in
+    let run: @Sendable (any WriteTransaction) throws -> Answered<Output> = { transaction in
       if let record = try transaction.idempotency.find(scope, at: now) {
         guard record.bodyHash == request.bodyHash else { throw ServiceFailure.idempotencyKeyReused }
         let body = try secrets.opened(record.sealedBody, .idempotentBody, owner: owner)
@@ -60,6 +61,11 @@ extension KassaService {
         expiresAt: now.adding(seconds: Limits.idempotencyDays * 86_400))
       try transaction.idempotency.insert(record, for: scope, at: now)
       return .fresh(output)
+    }
+    do {
+      return try await store.write(run)
+    } catch StoreError.conflict(.idempotencyKey) {
+      throw ServiceFailure.idempotencyInProgress
     }
   }
 }

@@ -51,10 +51,12 @@ extension KassaService {
     let merchant = principal.merchantID
     try await store.write { transaction in
       guard let location = try transaction.locations.find(id, of: merchant) else { throw ServiceFailure.notFound }
-      guard try !transaction.devices.hasAny(at: id, of: merchant),
-        try !transaction.enrollments.hasPending(at: id, of: merchant, now: now)
-      else { throw ServiceFailure.locationInUse }
+      // Removed first: whoever is about to use it in another transaction is waited for, and then seen. An enrollment
+      // that becomes a device meanwhile is one or the other, in this order of looking.
       guard try transaction.locations.delete(id, of: merchant) else { throw ServiceFailure.changedMeanwhile }
+      guard try !transaction.enrollments.hasPending(at: id, of: merchant, now: now),
+        try !transaction.devices.hasAny(at: id, of: merchant)
+      else { throw ServiceFailure.locationInUse }
       try record(
         principal.origin.event(
           .locationDeleted, of: id, merchant: merchant, sequence: location.version + 1, at: now), in: transaction)

@@ -40,7 +40,7 @@ extension KassaService {
     }
   }
 
-  private func view(of order: Order, in transaction: any ReadTransaction) throws -> OrderView {
+  func view(of order: Order, in transaction: any ReadTransaction) throws -> OrderView {
     guard let session = try transaction.sessions.find(order.sessionID, of: order.merchantID),
       let payment = try transaction.payments.find(order.paymentID, of: order.merchantID)
     else { throw StoreError.unusable(OperatorDetail("an order's session or attempt is missing")) }

@@ -30,10 +30,9 @@ extension KassaService {
         asked = try createOrder(order, paidBy: payment, of: session, capture: capture, at: now, in: transaction)
       }
       try recordNextAction(of: payment, before: before, session, at: now, in: transaction)
-      let hasNewOutcome = payment.state != before.state && payment.state != .open
-      return AppliedAnswer(session: session, payment: payment, capture: asked, hasNewOutcome: hasNewOutcome)
+      return AppliedAnswer(session: session, payment: payment, capture: asked, before: before.state)
     }
-    if applied.hasNewOutcome { hooks.paymentChanged(applied.payment) }
+    for what in applied.notices(of: report.answer) { notice(what, applied.payment) }
     if let capture = applied.capture { await carryOutWithin(Limits.captureWaitMilliseconds, capture) }
     let view = CollectionView(session: applied.session, payment: applied.payment)
     guard view.payment.state == .reversing else { return view }
@@ -49,28 +48,21 @@ extension KassaService {
     }
   }
 
-  /// Gives back money that came after the session's end, and tells of it once it is certain.
+  /// Gives back money that came after the session's end, and tells of it once it is certain. A provider that refuses is
+  /// asked again after a longer pause each time, and each refusal is told of.
   func reverse(_ view: CollectionView) async throws -> CollectionView {
-    let payment = view.payment
-    guard let provider = try await provider(of: payment) else { return view }
-    let charge = try await charge(of: payment)
-    let report = await bounded {
-      MovementReport(.unknown("no answer within \($0) seconds"))
-    } _: {
-      await provider.reverse(charge)
-    }
-    if case .refused(let words) = report.answer { hooks.reversalRefused(payment, words) }
+    let report = try await askToReverse(view.payment)
     let now = self.now
-    return try await writeSession { transaction in
+    let reversed = try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),
         var session = try transaction.sessions.find(payment.sessionID, of: payment.merchantID)
       else { return view }
       let version = session.version
       payment.keep(nil, report.references)
-      if case .refused = report.answer, payment.state == .reversing {
-        payment.checkAt = now.adding(seconds: Limits.reversalRefusedSeconds)
-      }
       guard report.answer == .done, let event = payment.noteReversed(in: &session) else {
+        if case .refused = report.answer, payment.state == .reversing {
+          payment.checkAt = now.adding(seconds: Limits.reversalRefusedPauseSeconds(after: payment.checks))
+        }
         try transaction.payments.save(payment)
         return CollectionView(session: session, payment: payment)
       }
@@ -80,6 +72,30 @@ extension KassaService {
       try record(event, of: session, origin: .system, at: now, in: transaction)
       return CollectionView(session: session, payment: payment)
     }
+    switch (report.answer, reversed.payment.state) {
+    case (.done, _): notice(.givenBack, reversed.payment)
+    case (.pending, .reversing): notice(.givingBack, reversed.payment)
+    case (.refused(let words), .reversing): notice(.reversalRefused(OperatorDetail(words)), reversed.payment)
+    case (.unknown(let words), .reversing): notice(.reversalUnknown(OperatorDetail(words)), reversed.payment)
+    case (.pending, _), (.refused, _), (.unknown, _): break
+    }
+    return reversed
+  }
+
+  private func askToReverse(_ payment: Payment) async throws -> MovementReport {
+    guard let provider = try await provider(of: payment) else {
+      return MovementReport(.unknown("the provider is not configured"))
+    }
+    let charge = try await charge(of: payment)
+    return await bounded {
+      MovementReport(.unknown("no answer within \($0) seconds"))
+    } _: {
+      await provider.reverse(charge)
+    }
+  }
+
+  func notice(_ what: PaymentNotice.What, _ payment: Payment) {
+    hooks.paymentNoticed(PaymentNotice(payment: payment, what: what))
   }
 }
 
@@ -105,7 +121,17 @@ private struct AppliedAnswer: Sendable, SessionHolder {
   let payment: Payment
   /// Asked for in the same commit, and not of anybody yet.
   let capture: OrderMovement?
-  let hasNewOutcome: Bool
+  let before: Payment.State
+
+  /// What there is to be told.
+  func notices(of answer: ProviderAnswer) -> [PaymentNotice.What] {
+    var told: [PaymentNotice.What] = []
+    if payment.state != before, payment.state != .open { told.append(.outcome) }
+    if case .unknown(let words) = answer, payment.state == .unknown { told.append(.unknown(OperatorDetail(words))) }
+    if before == .unknown, payment.state != .unknown { told.append(.settled) }
+    if payment.state == .reversing, before != .reversing { told.append(.lateMoney) }
+    return told
+  }
 }
 
 extension Payment {

@@ -7,17 +7,11 @@ extension KassaService {
   package func reconcilePayments() async throws -> Int {
     let now = self.now
     let due = try await store.read { try $0.payments.due(at: now, limit: Limits.sweepRowsMax) }
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      for (index, payment) in due.enumerated() {
-        if index >= Limits.outcomeChecksAtOnceMax { try await group.next() }
-        group.addTask {
-          let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
-          let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
-          guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { return }
-          try await look(after: payment, at: now)
-        }
-      }
-      try await group.waitForAll()
+    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { payment in
+      let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
+      let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+      guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { return }
+      try await look(after: payment, at: now)
     }
     return due.count
   }
@@ -45,7 +39,9 @@ extension KassaService {
   /// Asks by ending it once more, not by looking only: a start that was still on its way when the provider denied finds
   /// the charge ended, instead of a reader that waits for a card nobody asked for.
   private func verify(_ payment: Payment) async throws {
-    guard let provider = try await provider(of: payment) else { return }
+    guard let provider = try await provider(of: payment) else {
+      return notice(.unverified(OperatorDetail("the provider is not configured")), payment)
+    }
     let charge = try await charge(of: payment)
     let report = await bounded {
       ProviderReport(.unknown("no answer within \($0) seconds"))
@@ -54,7 +50,8 @@ extension KassaService {
     }
     switch report.answer {
     case .paid: _ = try await apply(report, to: payment.id, of: payment.merchantID)
-    case .unknown, .pending: return
+    case .unknown(let words): notice(.unverified(OperatorDetail(words)), payment)
+    case .pending: notice(.unverified(OperatorDetail("the customer may still pay")), payment)
     case .notPaid:
       try await store.write { transaction in
         guard var stored = try transaction.payments.find(payment.id, of: payment.merchantID),
@@ -72,7 +69,7 @@ extension KassaService {
     guard case .unresolved = view.session.attempt(view.payment.id)?.phase,
       now >= view.payment.createdAt.adding(seconds: Limits.outcomeUnknownSecondsMax)
     else { return }
-    _ = try await writeSession { transaction in
+    let session = try await writeSession { transaction in
       guard var session = try transaction.sessions.find(view.session.id, of: view.session.merchantID) else {
         throw ServiceFailure.notFound
       }
@@ -81,6 +78,7 @@ extension KassaService {
       }
       return session
     }
+    if session.state.name == .failed { notice(.givenUp, view.payment) }
   }
 
   /// Ends sessions whose time has come. Where an attempt is under way, its provider is asked first.
@@ -88,7 +86,7 @@ extension KassaService {
   package func expireSessions() async throws -> Int {
     let now = self.now
     let due = try await store.read { try $0.sessions.due(at: now, limit: Limits.sweepRowsMax) }
-    for session in due {
+    try await forEach(due, atOnceMax: Limits.expiriesAtOnceMax) { session in
       do {
         _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
       } catch ServiceFailure.sessionFinalized, ServiceFailure.sessionOver {
@@ -96,5 +94,19 @@ extension KassaService {
       }
     }
     return due.count
+  }
+
+  /// Does something for each element, some at once. One that throws holds up none that has begun; its error is thrown in
+  /// the end.
+  private func forEach<Element: Sendable>(
+    _ elements: [Element], atOnceMax: Int, _ body: @escaping @Sendable (Element) async throws -> Void
+  ) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (index, element) in elements.enumerated() {
+        if index >= atOnceMax { try await group.next() }
+        group.addTask { try await body(element) }
+      }
+      try await group.waitForAll()
+    }
   }
 }

@@ -30,12 +30,14 @@ package struct ServerSecrets: Sendable {
     case deviceToken
     case idempotentBody
     case playgroundAPIKey
+    case portalSignIn
     case webhookSecret
     case callbackEvent
     case callbackDelivery
     case providerNotification
     case providerSetting
     case codeImage
+    case receipt
   }
 
   /// A keyed hash (HMAC-SHA256) of `text`, for look-up without keeping the text.

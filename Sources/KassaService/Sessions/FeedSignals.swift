@@ -5,7 +5,7 @@ import Synchronization
 /// from time to time without being woken too.
 package final class FeedSignals: Sendable {
   private struct State {
-    var waiters: [DeviceID: [UInt64: AsyncStream<Void>.Continuation]] = [:]
+    var waiters: [DeviceID: [UInt64: @Sendable () -> Void]] = [:]
     var next: UInt64 = 0
   }
 
@@ -13,31 +13,14 @@ package final class FeedSignals: Sendable {
 
   package init() {}
 
-  /// A stream that listens, until it is let go.
-  package final class Listener: Sendable {
-    /// Yields once for one or more wake-ups since it was last asked.
-    package let stream: AsyncStream<Void>
-    private let stop: @Sendable () -> Void
-
-    fileprivate init(stream: AsyncStream<Void>, stop: @escaping @Sendable () -> Void) {
-      self.stream = stream
-      self.stop = stop
-    }
-
-    deinit { stop() }
-  }
-
-  package func listen(to device: DeviceID) -> Listener {
-    let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  /// Calls `wake` after each commit that concerns the device, until what it returns is let go. `wake` must be quick.
+  package func listen(to device: DeviceID, _ wake: @escaping @Sendable () -> Void) -> SignalListener {
     let number = state.withLock { state in
       state.next += 1
-      state.waiters[device, default: [:]][state.next] = continuation
+      state.waiters[device, default: [:]][state.next] = wake
       return state.next
     }
-    return Listener(stream: stream) { [weak self] in
-      continuation.finish()
-      self?.forget(number, of: device)
-    }
+    return SignalListener { [weak self] in self?.forget(number, of: device) }
   }
 
   private func forget(_ number: UInt64, of device: DeviceID) {
@@ -49,7 +32,12 @@ package final class FeedSignals: Sendable {
 
   package func wake(_ device: DeviceID) {
     let waiting = state.withLock { $0.waiters[device].map { Array($0.values) } ?? [] }
-    for continuation in waiting { continuation.yield() }
+    for wake in waiting { wake() }
+  }
+
+  package func wakeAll() {
+    let waiting = state.withLock { $0.waiters.values.flatMap { Array($0.values) } }
+    for wake in waiting { wake() }
   }
 
   /// Streams that listen now.
@@ -57,4 +45,13 @@ package final class FeedSignals: Sendable {
 
   /// How many streams the device has open.
   package func count(of device: DeviceID) -> Int { state.withLock { $0.waiters[device]?.count ?? 0 } }
+}
+
+/// Somebody who listens to signals, until it is let go.
+package final class SignalListener: Sendable {
+  private let stop: @Sendable () -> Void
+
+  init(stop: @escaping @Sendable () -> Void) { self.stop = stop }
+
+  deinit { stop() }
 }

@@ -47,11 +47,9 @@ extension KassaService {
     _ filter: SessionFilter, _ page: PageRequest, as principal: MerchantPrincipal
   ) async throws -> Page<SessionView> {
     try await store.read { transaction in
-      try transaction.sessions.page(of: principal.merchantID, filter, page).map { session in
-        SessionView(
-          session: session, payments: try transaction.payments.all(of: session.id, merchant: session.merchantID),
-          history: [])
-      }
+      let found = try transaction.sessions.page(of: principal.merchantID, filter, page)
+      let payments = try transaction.payments.all(ofEach: found.content.map(\.id), merchant: principal.merchantID)
+      return found.map { SessionView(session: $0, payments: payments[$0.id] ?? [], history: []) }
     }
   }
 
@@ -59,13 +57,29 @@ extension KassaService {
   package func line(of principal: DevicePrincipal) async throws -> [SessionView] {
     let (device, now) = (principal.device, self.now)
     return try await store.read { transaction in
-      try transaction.sessions.line(of: device.id, merchant: device.merchantID, limit: Limits.lineSessionsMax)
+      let line = try transaction.sessions
+        .line(of: device.id, merchant: device.merchantID, limit: Limits.lineSessionsMax)
         .filter { $0.state.name == .active || now < $0.expiresAt }
-        .map { session in
-          SessionView(
-            session: session, payments: try transaction.payments.all(of: session.id, merchant: session.merchantID),
-            history: [], methods: try methods(for: session, in: transaction))
-        }
+      let payments = try transaction.payments.all(ofEach: line.map(\.id), merchant: device.merchantID)
+      return try line.map { session in
+        SessionView(
+          session: session, payments: payments[session.id] ?? [], history: [],
+          methods: try methods(for: session, in: transaction))
+      }
+    }
+  }
+
+  /// Notes that the device's stream told of sessions, all in one commit; only the first time counts.
+  package func notePushed(_ ids: [SessionID], as principal: DevicePrincipal) async throws {
+    let (merchant, now) = (principal.device.merchantID, self.now)
+    let unnoted = try await store.read { transaction in
+      try ids.filter { id in
+        try transaction.sessions.find(id, of: merchant).map { $0.delivery.pushedAt == nil } ?? false
+      }
+    }
+    if unnoted.isEmpty { return }
+    try await store.write { transaction in
+      for id in unnoted { _ = try transaction.sessions.note(.pushed, of: id, merchant: merchant, at: now) }
     }
   }
 

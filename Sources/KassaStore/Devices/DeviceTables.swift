@@ -35,6 +35,7 @@ package protocol DeviceReads {
   func hasAny(at location: LocationID, of merchant: MerchantID) throws -> Bool
 }
 
+/// A device found by its id inside a write body stays as it is until that body's commit.
 package protocol DeviceTable: DeviceReads {
   /// Throws `conflict(.deviceOfEnrollment)` when a device, deleted or not, was made with the same enrollment.
   func insert(_ device: Device, tokenHash: [UInt8], replay: RegistrationReplay?) throws

@@ -32,7 +32,8 @@ package struct IdempotencyRecord: Equatable, Sendable {
 }
 
 package protocol IdempotencyTable {
-  /// The record of this scope, unless it expired before `now`.
+  /// The record of this scope, unless it expired before `now`. Waits for another transaction that asked for the same
+  /// scope; throws `conflict(.idempotencyKey)` when that takes too long.
   func find(_ scope: IdempotencyScope, at now: Timestamp) throws -> IdempotencyRecord?
   /// Saves the record, replacing one that expired before `now`. Throws `conflict(.idempotencyKey)` when one is in force.
   func insert(_ record: IdempotencyRecord, for scope: IdempotencyScope, at now: Timestamp) throws

@@ -49,10 +49,28 @@ package protocol PaymentReads {
   func find(_ id: PaymentID, of merchant: MerchantID) throws -> Payment?
   /// The session's attempts, oldest first.
   func all(of session: SessionID, merchant: MerchantID) throws -> [Payment]
+  /// The attempts of each of these sessions, oldest first; none for a session without any.
+  func all(ofEach sessions: [SessionID], merchant: MerchantID) throws -> [SessionID: [Payment]]
   /// Whether an attempt by this method wants looking after, now or later.
   func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool
   /// Attempts that want looking after at `now`, longest waiting first.
   func due(at now: Timestamp, limit: Int) throws -> [Payment]
+  /// Those of all merchants that are in `state` and want looking after.
+  func unsettled(_ state: Payment.State) throws -> UnsettledPayments
+}
+
+/// Attempts that wait for their providers.
+package struct UnsettledPayments: Equatable, Sendable {
+  package let count: Int64
+  package let oldestCreatedAt: Timestamp?
+  /// The most often that one of them was asked about.
+  package let checksMax: Int
+
+  package init(count: Int64, oldestCreatedAt: Timestamp?, checksMax: Int) {
+    self.count = count
+    self.oldestCreatedAt = oldestCreatedAt
+    self.checksMax = checksMax
+  }
 }
 
 package protocol PaymentTable: PaymentReads {

@@ -6,6 +6,10 @@ extension StoreConformance {
   static let eventRules = [
     Rule("an event is kept whole") { try await $0.eventsAreKeptWhole() },
     Rule("events are read newest first, from any place") { try await $0.eventsAreReadNewestFirst() },
+    Rule("a walk from the oldest event repeats nothing and skips nothing, while others append") {
+      try await $0.walksFromTheOldestAreWhole()
+    },
+    Rule("a device's feed has its own events, in order, from any place") { try await $0.feedsAreInOrder() },
     Rule("a subject has each sequence number once") { try await $0.sequenceNumbersAreUnique() },
   ]
 
@@ -63,6 +67,69 @@ extension StoreConformance {
         #expect(try await store.read { try $0.events.newest(of: merchant, before: nil, limit: 0) } == [])
       }
       #expect(try await store.read { try $0.events.newest(of: maker.id(), before: nil, limit: 10) } == [])
+    }
+  }
+
+  func walksFromTheOldestAreWhole() async throws {
+    try await withStore { store async throws in
+      let (maker, writers, eventsEach) = (Maker(), 8, 60)
+      let merchant = maker.id(Merchant.self)
+      let subjects = (0..<writers).map { _ in maker.id(EventSubject.self) }
+      let unfinished = Shared(writers)
+      var walked: [LoggedEvent] = []
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for subject in subjects {
+          group.addTask {
+            for sequence in 1...eventsEach {
+              let event = maker.event(of: merchant, subject: subject, sequence: Int64(sequence))
+              try await store.write { try $0.events.append(event) }
+            }
+            unfinished.withLock { $0 -= 1 }
+          }
+        }
+        // The last looks are made after the last commit.
+        var looksLeft = 2
+        while looksLeft > 0 {
+          if unfinished.withLock({ $0 == 0 }) { looksLeft -= 1 }
+          await Task.yield()
+          while true {
+            let after = walked.last?.position ?? 0
+            let next = try await store.read { try $0.events.oldest(of: merchant, after: after, limit: 7) }
+            if next.isEmpty { break }
+            walked += next
+          }
+        }
+        try await group.waitForAll()
+      }
+      #expect(zip(walked, walked.dropFirst()).allSatisfy { $0.position < $1.position })
+      #expect(walked.count == writers * eventsEach)
+      for subject in subjects {
+        let own = walked.filter { $0.event.subjectID == subject }.map(\.event.sequence)
+        #expect(own == (1...eventsEach).map { Int64($0) }, "each subject in its order")
+      }
+    }
+  }
+
+  func feedsAreInOrder() async throws {
+    try await withStore { store async throws in
+      let maker = Maker()
+      let merchant = maker.id(Merchant.self)
+      let devices = [maker.id(Device.self), maker.id(Device.self)]
+      #expect(try await store.read { try $0.events.newestPosition(of: devices[0]) } == 0)
+      for number in 0..<20 {
+        let event = Event(
+          merchantID: merchant, subjectID: maker.id(), sequence: 1, type: .sessionCreated, at: Maker.epoch,
+          actor: .system, requestID: nil, deviceID: number % 3 == 2 ? nil : devices[number % 3])
+        try await store.write { try $0.events.append(event) }
+      }
+      for device in devices {
+        let all = try await store.read { try $0.events.feed(of: device, after: 0, limit: 100) }
+        #expect(all.count == 7 && all.allSatisfy { $0.event.deviceID == device })
+        #expect(zip(all, all.dropFirst()).allSatisfy { $0.position < $1.position })
+        let third = all[2].position
+        #expect(try await store.read { try $0.events.feed(of: device, after: third, limit: 3) } == Array(all[3..<6]))
+        #expect(try await store.read { try $0.events.newestPosition(of: device) } == all.last?.position)
+      }
     }
   }
 

@@ -1,8 +1,8 @@
 import Foundation
 import KassaDelivery
 import KassaDomain
-import KassaSQLite
 import KassaStore
+import KassaTestDatabases
 import Logging
 import Synchronization
 import Testing
@@ -11,7 +11,7 @@ import Testing
 
 /// A store in a temporary file, a service over it with one merchant, and short times.
 final class Harness: Sendable {
-  let store: SQLiteStore
+  let store: any Store
   let service: KassaService
   let merchant: MerchantID
   let principal: MerchantPrincipal
@@ -31,7 +31,7 @@ final class Harness: Sendable {
   init(environment: KassaEnvironment = .playground, resolver: any HostResolver = SystemHostResolver()) async throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "kassa-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    store = try SQLiteStore(path: folder.appending(path: "kassa.sqlite").path)
+    store = try TestDatabase(path: folder.appending(path: "kassa.sqlite").path).open()
     let secrets = try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes)))
     gate = AddressGate(environment: environment, resolver: resolver)
     service = KassaService(

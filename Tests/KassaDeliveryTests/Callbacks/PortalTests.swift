@@ -1,7 +1,6 @@
 import AsyncHTTPClient
 import Foundation
 import KassaDomain
-import KassaSQLite
 import KassaServer
 import KassaService
 import Logging

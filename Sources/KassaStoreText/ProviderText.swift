@@ -3,18 +3,18 @@ import KassaJSON
 import KassaStore
 
 /// What providers say of attempts and movements, as JSON objects that one column holds. Nothing in them is searched for.
-enum ProviderText {
-  static func encoded(_ references: ProviderReferences) -> String { encoded(references.values) }
+package enum ProviderText {
+  package static func encoded(_ references: ProviderReferences) -> String { encoded(references.values) }
 
-  static func references(_ text: String) throws -> ProviderReferences { ProviderReferences(try texts(text)) }
+  package static func references(_ text: String) throws -> ProviderReferences { ProviderReferences(try texts(text)) }
 
-  static func encoded(_ texts: [String: String]) -> String {
+  package static func encoded(_ texts: [String: String]) -> String {
     encoded { object in
       for (name, value) in texts.sorted(by: { $0.key < $1.key }) { object.member(dynamicName: name, value) }
     }
   }
 
-  static func texts(_ text: String) throws -> [String: String] {
+  package static func texts(_ text: String) throws -> [String: String] {
     try object(text).members.reduce(into: [:]) { texts, member in
       guard case .string(let value) = member.value else { throw damaged }
       texts[member.name] = value
@@ -22,11 +22,11 @@ enum ProviderText {
   }
 
   /// Bytes as hexadecimal digits.
-  static func encoded(_ bytes: [String: [UInt8]]) -> String {
+  package static func encoded(_ bytes: [String: [UInt8]]) -> String {
     encoded(bytes.mapValues { $0.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined() })
   }
 
-  static func bytes(_ text: String) throws -> [String: [UInt8]] {
+  package static func bytes(_ text: String) throws -> [String: [UInt8]] {
     try texts(text).mapValues { digits in
       let digits = Array(digits.utf8)
       return try stride(from: 0, to: digits.count, by: 2).map { index in
@@ -38,7 +38,7 @@ enum ProviderText {
     }
   }
 
-  static func encoded(_ action: NextAction) -> String {
+  package static func encoded(_ action: NextAction) -> String {
     encoded { object in
       switch action {
       case .tap(let clientSecret):
@@ -53,7 +53,7 @@ enum ProviderText {
     }
   }
 
-  static func nextAction(_ text: String) throws -> NextAction {
+  package static func nextAction(_ text: String) throws -> NextAction {
     let object = try object(text)
     func member(_ name: String) -> String? {
       if case .string(let value) = object[name] { value } else { nil }

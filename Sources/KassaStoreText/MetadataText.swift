@@ -3,8 +3,8 @@ import KassaJSON
 import KassaStore
 
 /// Metadata as the JSON object that a column holds, so that an operator's `sqlite3` can read it too.
-enum MetadataText {
-  static func encoded(_ metadata: Metadata) -> String {
+package enum MetadataText {
+  package static func encoded(_ metadata: Metadata) -> String {
     if metadata.pairs.isEmpty { return "{}" }
     var writer = JSONWriter()
     writer.object { object in
@@ -13,7 +13,7 @@ enum MetadataText {
     return String(decoding: writer.bytes, as: UTF8.self)
   }
 
-  static func decoded(_ text: [UInt8]) throws -> Metadata {
+  package static func decoded(_ text: [UInt8]) throws -> Metadata {
     if text.count == 2 { return .empty }
     guard case .object(let object) = try JSONParser.parse(text) else { throw damaged }
     return Metadata(

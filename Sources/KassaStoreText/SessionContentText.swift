@@ -3,17 +3,17 @@ import KassaJSON
 import KassaStore
 
 /// What a session asks for, as the JSON object that one column holds. Nothing in it is searched for.
-enum SessionContentText {
-  struct Content {
-    var lines: [Cart.Line] = []
-    var orderTaxAmount: Int64?
-    var purchaseStartedAt: Timestamp?
-    var purchaseCompletedAt: Timestamp?
-    var merchantReference2: String?
-    var merchantData: String?
+package enum SessionContentText {
+  package struct Content {
+    package var lines: [Cart.Line] = []
+    package var orderTaxAmount: Int64?
+    package var purchaseStartedAt: Timestamp?
+    package var purchaseCompletedAt: Timestamp?
+    package var merchantReference2: String?
+    package var merchantData: String?
   }
 
-  static func encoded(_ session: Session) -> String {
+  package static func encoded(_ session: Session) -> String {
     var writer = JSONWriter(capacityBytes: 256 + 256 * session.cart.lines.count)
     writer.object { object in
       object.member("order_tax_amount", session.cart.orderTaxAmount)
@@ -42,7 +42,7 @@ enum SessionContentText {
     object.member("total_tax_amount", line.totalTaxAmount)
   }
 
-  static func decoded(_ text: String) throws -> Content {
+  package static func decoded(_ text: String) throws -> Content {
     guard case .object(let object) = try JSONParser.parse(Array(text.utf8)), case .array(let lines) = object["lines"]
     else { throw damaged }
     var content = Content()

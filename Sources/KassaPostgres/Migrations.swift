@@ -1,0 +1,92 @@
+import KassaStore
+
+/// Brings a database's schema up to date.
+enum Migrations {
+  /// Applies what is missing, alone among all programs that open the database. Throws `StoreError.unusable` for a
+  /// database that is newer than this program, or another program's.
+  static func run(on connection: PostgresConnection, database: String, makesSchema: Bool) throws {
+    do {
+      if connection.parameter("server_encoding") != "UTF8" {
+        throw StoreError.unusable(
+          OperatorDetail(
+            "\(database) has the encoding \(connection.parameter("server_encoding")): make one with createdb "
+              + "--encoding UTF8 --template template0"))
+      }
+      if connection.serverVersion < versionMin {
+        throw StoreError.unusable(OperatorDetail("\(database) is served by a PostgreSQL older than 14"))
+      }
+      _ = try connection.ask("SELECT pg_advisory_lock($1)", [.integer(AdvisoryLock.migrations.key([]))])
+      // The connection is used for this alone, and its end gives the lock back whatever happens.
+      let applied = try appliedSteps(on: connection, database: database, makesSchema: makesSchema)
+      if let newest = applied.max(), newest > Schema.steps.count {
+        throw StoreError.unusable(
+          OperatorDetail("\(database) was made by a newer Kassa; run that version, or restore a backup made before"))
+      }
+      for step in Schema.steps where !applied.contains(step.number) {
+        try connection.runScript(
+          """
+          BEGIN;
+          \(step.sql)
+          INSERT INTO kassa_migrations (number, name) VALUES (\(step.number), '\(step.name)');
+          COMMIT
+          """)
+      }
+      try alignEventClock(on: connection)
+    } catch let error as PostgresFailure {
+      throw error.storeError
+    }
+  }
+
+  private static let versionMin = 140_000
+
+  /// The numbers of the steps that were applied. Makes their table in an empty database.
+  private static func appliedSteps(
+    on connection: PostgresConnection, database: String, makesSchema: Bool
+  ) throws -> [Int64] {
+    let tables = try connection.ask(
+      "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
+    let names = (0..<tables.rowCount).map { tables[$0].text(0) }
+    if !names.isEmpty, !names.contains("kassa_migrations") {
+      throw StoreError.unusable(OperatorDetail("\(database) is a database of another program"))
+    }
+    if names.isEmpty, !makesSchema {
+      throw StoreError.unusable(
+        OperatorDetail("\(database) is empty: name another with --database-url, or make it Kassa's with kassa migrate"))
+    }
+    if names.isEmpty {
+      try connection.runScript(
+        """
+        CREATE TABLE kassa_migrations (
+          number BIGINT NOT NULL PRIMARY KEY,
+          name TEXT NOT NULL,
+          applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
+        )
+        """)
+    }
+    let numbers = try connection.ask("SELECT number FROM kassa_migrations ORDER BY number")
+    return (0..<numbers.rowCount).map { numbers[$0].integer(0) }
+  }
+
+  /// Makes new positions follow all old ones. In the cluster that the events were written in they do by themselves; a
+  /// database that was moved, by dump and restore or by a copy, came with positions from elsewhere.
+  static func alignEventClock(on connection: PostgresConnection) throws {
+    let identity = try connection.ask("SELECT system_identifier::text FROM pg_control_system()")
+    let cluster = Array((identity.rowCount == 1 ? identity[0].text(0) : "").utf8)
+    let stored = try connection.ask("SELECT value FROM installation WHERE name = 'cluster'")
+    if stored.rowCount == 1, stored[0].bytes(0) == cluster { return }
+    try connection.send("BEGIN")
+    try connection.send(
+      """
+      UPDATE event_clock SET xid_offset = greatest(xid_offset, 1
+      + ((SELECT coalesce(max(position), 0) FROM events) >> \(EventClock.transactionShift))
+      - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+      """)
+    try connection.send(
+      """
+      INSERT INTO installation (name, value) VALUES ('cluster', $1)
+      ON CONFLICT (name) DO UPDATE SET value = excluded.value
+      """,
+      [.bytes(cluster)])
+    _ = try connection.ask("COMMIT")
+  }
+}

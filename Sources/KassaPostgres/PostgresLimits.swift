@@ -1,0 +1,34 @@
+/// Every bound of the adapter, once, with its reason.
+package struct PostgresLimits: Sendable {
+  /// Connections that write. Each runs the bodies that wait for it in one transaction, so a few are enough; more let
+  /// more transactions wait for the disk, or for a standby, at once.
+  package var writersMax = 4
+  /// Bodies in one transaction: bounds how long the first waits for the last, and stays below the 64 subtransactions
+  /// that PostgreSQL keeps in memory for each connection.
+  package var bodiesPerTransactionMax = 48
+  /// Connections that read.
+  package var readersMax = 6
+  /// Bodies that may wait for a connection. Beyond it they are refused at once.
+  package var waitingMax = 10_000
+  /// The longest that a body waits for a connection before it is refused.
+  package var waitingSecondsMax: Int64 = 10
+  /// How long the server works at one statement; also how long a commit waits for a standby.
+  package var statementSeconds: Int64 = 10
+  /// Beyond the server's own limit the connection is given up.
+  package var patienceSeconds: Int64 = 15
+  /// A transaction with other bodies in it waits so long for a lock: then the body that wants it is undone, and run alone.
+  package var lockMillisecondsTogether: Int64 = 40
+  /// So long a body waits that runs alone.
+  package var lockMillisecondsAlone: Int64 = 2000
+  /// How often a body that met others is run again.
+  package var triesMax = 6
+  /// How long connecting may take; libpq counts at least two.
+  package var connectSeconds: Int64 = 3
+  /// Pause after a connection was refused, at first and at most.
+  package var reconnectMillisecondsMin: Int64 = 50
+  package var reconnectMillisecondsMax: Int64 = 2000
+  /// How long a program that starts waits for a server that is away.
+  package var openingSeconds: Int64 = 5
+
+  package init() {}
+}

@@ -1,0 +1,137 @@
+import KassaDomain
+import KassaPostgres
+import KassaStore
+import KassaTestDatabases
+import StoreConformance
+import Testing
+
+/// What becomes of bodies when others, or the server, get in the way.
+struct TroubleTests {
+  private func withStore(
+    _ limits: PostgresLimits = PostgresLimits(), _ body: (PostgresStore, String) async throws -> Void
+  ) async throws {
+    let database = try PostgresCluster.shared().makeNamedDatabase()
+    let store = try PostgresStore(database.address, limits: limits)
+    try await body(store, database.url)
+    await store.close()
+  }
+
+  @Test func aConnectionThatIsCutIsReplaced() async throws {
+    try await withStore { store, url async throws in
+      let maker = Maker()
+      for _ in 0..<5 {
+        try PostgresClient(url).execute(
+          """
+          SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid()
+          """)
+        let merchant = maker.merchant()
+        let answers = try await racing(20) { number in
+          try await store.write { try $0.installation.set(.writeProbe, to: [UInt8(number)]) }
+          return try await store.read { try $0.merchants.all().count }
+        }
+        #expect(answers.count == 20)
+        try await store.write { try $0.merchants.insert(merchant) }
+        #expect(try await store.read { try $0.merchants.find(merchant.id) } == merchant)
+      }
+    }
+  }
+
+  @Test func aKeyInUseElsewhereIsWaitedForButNotForEver() async throws {
+    var limits = PostgresLimits()
+    limits.lockMillisecondsAlone = 300
+    try await withStore(limits) { store, url async throws in
+      let maker = Maker()
+      let scope = IdempotencyScope(merchantID: maker.id(), operation: "POST /", key: "key")
+      let other = try PostgresClient(url)
+      // Another server's transaction under the same key: it holds the key's lock.
+      let held = try await lock(of: scope, in: store, url: url)
+      try other.execute("BEGIN; SELECT pg_advisory_xact_lock(\(held))")
+      do {
+        _ = try await store.write { try $0.idempotency.find(scope, at: Maker.epoch) }
+        Issue.record("it was not waited for")
+      } catch StoreError.conflict(.idempotencyKey) {}
+      try other.execute("COMMIT")
+      #expect(try await store.write { try $0.idempotency.find(scope, at: Maker.epoch) } == nil)
+    }
+  }
+
+  /// The number of the lock that a transaction under this scope holds, as the server tells it.
+  private func lock(of scope: IdempotencyScope, in store: PostgresStore, url: String) async throws -> Int64 {
+    let found = Shared<Int64?>(nil)
+    try await store.write { transaction in
+      _ = try transaction.idempotency.find(scope, at: Maker.epoch)
+      let rows = try PostgresClient(url).execute(
+        "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted")
+      found.withLock { $0 = rows.first?[0].flatMap { Int64($0) } }
+    }
+    return try #require(found.withLock { $0 })
+  }
+
+  /// Bodies that take two rows in both orders, many at once: each is done, none is done twice.
+  @Test func bodiesThatWantEachOthersRowsAreAllDone() async throws {
+    try await withStore { store, _ async throws in
+      let ends = Maker.epoch.adding(seconds: 60)
+      _ = try await racing(200) { number in
+        let scopes = [BudgetScope.source("a"), .source("b")]
+        try await store.write { transaction in
+          for scope in number.isMultiple(of: 2) ? scopes : scopes.reversed() {
+            _ = try transaction.budgets.take(scope, windowStart: Maker.epoch, windowEnd: ends, limit: .max)
+          }
+        }
+      }
+      for scope in [BudgetScope.source("a"), .source("b")] {
+        #expect(try await store.read { try $0.budgets.used(scope, windowStart: Maker.epoch) } == 200)
+      }
+    }
+  }
+
+  @Test func neighboursAreNotUndoneByAConflictThatShowsLate() async throws {
+    var limits = PostgresLimits()
+    limits.writersMax = 1
+    try await withStore(limits) { store, _ async throws in
+      let (maker, count) = (Maker(), 90)
+      let taken = maker.merchant()
+      let merchants = (0..<count).map { _ in maker.merchant() }
+      try await store.write { try $0.merchants.insert(taken) }
+      let kept = try await racing(count) { number in
+        do {
+          try await store.write { transaction in
+            try transaction.merchants.insert(merchants[number])
+            // Nobody waits for its answer: it fails with a neighbour's statement, or with the commit.
+            if number.isMultiple(of: 3) { try transaction.merchants.insert(taken) }
+          }
+          return true
+        } catch StoreError.conflict(.identifier) {
+          return false
+        }
+      }
+      #expect(kept == (0..<count).map { !$0.isMultiple(of: 3) })
+      let stored = Set(try await store.read { try $0.merchants.all() }.map(\.id))
+      #expect(stored == Set(merchants.indices.filter { kept[$0] }.map { merchants[$0].id } + [taken.id]))
+      #expect(store.activity.commits < Int64(count) / 2, "they were neighbours indeed")
+    }
+  }
+
+  @Test func hintsComeFromAnotherServersCommits() async throws {
+    let database = try PostgresCluster.shared().makeNamedDatabase()
+    let (one, two) = (try PostgresStore(database.address), try PostgresStore(database.address))
+    let (maker, hinted) = (Maker(), AsyncStream.makeStream(of: DeviceID.self))
+    let device = maker.id(Device.self)
+    two.whenHinted { hint in
+      if case .devices(let devices) = hint { for device in devices { hinted.continuation.yield(device) } }
+    }
+    let start = ContinuousClock.now
+    try await one.write { transaction in
+      try transaction.events.append(
+        Event(
+          merchantID: maker.id(), subjectID: maker.id(), sequence: 1, type: .deviceDeleted, at: Maker.epoch,
+          actor: .system, requestID: nil, deviceID: device))
+    }
+    var iterator = hinted.stream.makeAsyncIterator()
+    #expect(await iterator.next() == device)
+    #expect(ContinuousClock.now - start < .seconds(2))
+    await one.close()
+    await two.close()
+  }
+}

@@ -1,0 +1,561 @@
+import KassaDomain
+import KassaEmulators
+import KassaService
+import KassaStore
+import Testing
+
+@testable import KassaProviders
+
+typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
+
+@Suite struct StripeTests {
+  private func withBench(
+    changing changes: [String: String] = [:], _ body: (StripeBench) async throws -> Void
+  ) async throws {
+    let bench = try await StripeBench(StripeEmulator(), changing: changes, StripeTerminalProvider.kind)
+    do {
+      try await body(bench)
+      #expect(bench.emulator.world.journal.undocumented == [])
+    } catch {
+      await bench.stop()
+      throw error
+    }
+    await bench.stop()
+  }
+
+  /// Without a reader for all devices: they collect with their own.
+  private static let phone = ["reader_id": ""]
+  private static let visa = CardSummary(brand: "visa", lastFour: "4242")
+
+  private func intents(_ bench: StripeBench, of charge: Charge) -> [EmulatedPayment] {
+    bench.emulator.payments().filter { $0.reference == charge.paymentID.description }
+  }
+
+  private func intent(_ bench: StripeBench, _ charge: Charge) throws -> EmulatedPayment {
+    let found = intents(bench, of: charge)
+    #expect(found.count == 1)
+    return try #require(found.first)
+  }
+
+  private func buyer(_ bench: StripeBench, _ action: BuyerAction, _ charge: Charge) throws {
+    let name = try intent(bench, charge).id
+    #expect(bench.emulator.buyer(action, name) == nil)
+  }
+
+  private func tap(_ bench: StripeBench, _ charge: Charge, _ outcome: SimulatedOutcome = .success) async -> Bool {
+    await bench.adapter.tap(bench.current(charge), outcome)
+  }
+
+  /// Starts on the reader, and has a card tapped: the money is reserved.
+  private func reserved(_ bench: StripeBench, _ charge: Charge) async {
+    #expect(await bench.start(charge).answer == .pending)
+    #expect(await tap(bench, charge))
+    #expect(await bench.settle(charge).answer == .paid(Self.visa))
+  }
+
+  /// The same, and all of it is taken.
+  private func paid(_ bench: StripeBench, _ charge: Charge) async {
+    await reserved(bench, charge)
+    #expect(await bench.capture(bench.movement(charge, charge.amount)).answer == .done)
+  }
+
+  // MARK: A reader that is commanded
+
+  @Test func aCardIsTappedOnTheReader() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      let report = await bench.start(charge)
+      #expect(report.answer == .pending)
+      #expect(report.nextAction == .tap(clientSecret: nil))
+      #expect(await bench.query(charge).answer == .pending)
+      #expect(await tap(bench, charge))
+      #expect(await bench.settle(charge).answer == .paid(Self.visa))
+      #expect(bench.emulator.world.ledger.netTaken.isEmpty)
+      let capture = bench.movement(charge, charge.amount)
+      #expect(await bench.capture(capture).answer == .done)
+      #expect(await bench.capture(capture).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": charge.amount])
+      #expect(await bench.query(charge).answer == .paid(Self.visa))
+      // Nobody waits for a card any more.
+      #expect(await !tap(bench, charge))
+    }
+  }
+
+  @Test(
+    arguments: PaymentFailureReason.allCases.filter { ![.timedOut, .notStarted, .cancelled].contains($0) })
+  func aDeclinedCardHasItsReasonAndCanNeverPay(reason: PaymentFailureReason) async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      #expect(await bench.start(charge).answer == .pending)
+      #expect(await tap(bench, charge, .declined(reason)))
+      #expect(await bench.settle(charge).answer == .notPaid(reason))
+      #expect(try intent(bench, charge).state == "canceled")
+      #expect(await bench.query(charge).answer == .notPaid(reason))
+      #expect(bench.emulator.world.ledger.netTaken.isEmpty)
+    }
+  }
+
+  @Test func aDeviceHasItsOwnReader() async throws {
+    try await withBench(changing: Self.phone) { bench in
+      let charge = try bench.charge(readerID: StripeEmulator.reader)
+      #expect(await bench.start(charge).nextAction == .tap(clientSecret: nil))
+      #expect(await tap(bench, charge))
+      #expect(await bench.settle(charge).answer == .paid(Self.visa))
+    }
+  }
+
+  @Test(arguments: [StripeEmulator.busyReader, StripeEmulator.offlineReader, StripeEmulator.deafReader, "tmr_nobodys"])
+  func aReaderThatCannotCollectLeavesNothingThatCanBePaid(reader: String) async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(readerID: reader)
+      #expect(await bench.start(charge).answer == .notPaid(.notStarted))
+      #expect(try intent(bench, charge).state == "canceled")
+    }
+  }
+
+  @Test func aReaderThatTimesOutButCollectsIsNotGivenUp() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(readerID: StripeEmulator.slowReader)
+      #expect(await bench.start(charge).answer == .pending)
+      #expect(await tap(bench, charge))
+      #expect(await bench.settle(charge).answer == .paid(Self.visa))
+    }
+  }
+
+  @Test func aReaderThatIsBusyWithAnotherAttemptIsLeftAlone() async throws {
+    try await withBench { bench in
+      let (first, second) = (try bench.charge(), try bench.charge())
+      #expect(await bench.start(first).answer == .pending)
+      #expect(await bench.start(second).answer == .notPaid(.notStarted))
+      #expect(await bench.cancel(second).answer == .notPaid(.notStarted))
+      #expect(await tap(bench, first))
+      #expect(await bench.settle(first).answer == .paid(Self.visa))
+      #expect(try intent(bench, second).state == "canceled")
+    }
+  }
+
+  @Test func cancellingFreesTheReader() async throws {
+    try await withBench { bench in
+      let first = try bench.charge()
+      #expect(await bench.start(first).answer == .pending)
+      #expect(await bench.cancel(first).answer == .notPaid(.cancelled))
+      #expect(await bench.cancel(first).answer == .notPaid(.cancelled))
+      #expect(await !tap(bench, first))
+      await paid(bench, try bench.charge())
+    }
+  }
+
+  // MARK: The phone's own reader
+
+  @Test func aPhoneCollectsWithTheClientSecret() async throws {
+    try await withBench(changing: Self.phone) { bench in
+      let charge = try bench.charge()
+      let report = await bench.start(charge)
+      let made = try intent(bench, charge)
+      guard case .tap(.some(let secret))? = report.nextAction else {
+        Issue.record("no client secret")
+        return
+      }
+      #expect(secret.hasPrefix("\(made.id)_secret_"))
+      #expect(await !tap(bench, charge))
+      #expect(bench.emulator.buyer(.approve, made.id) == nil)
+      #expect(await bench.settle(charge).answer == .paid(Self.visa))
+      let declined = try bench.charge()
+      #expect(await bench.start(declined).answer == .pending)
+      try buyer(bench, .refuse("lost_card"), declined)
+      #expect(await bench.settle(declined).answer == .notPaid(.lostCard))
+    }
+  }
+
+  @Test func aPhoneGetsATokenForItsReader() async throws {
+    try await withBench { bench in
+      let device = try #require(try bench.charge().device)
+      let token = try #require(await bench.adapter.connectionToken(for: device))
+      #expect(token.hasPrefix("pst_test_"))
+      #expect(await bench.adapter.connectionToken(for: device) != token)
+    }
+    try await withBench(changing: ["location_id": "tml_elsewhere"]) { bench in
+      let device = try #require(try bench.charge().device)
+      #expect(await bench.adapter.connectionToken(for: device) == nil)
+    }
+  }
+
+  // MARK: Cancel against success
+
+  @Test func cancelAndTapRaceToOneEnd() async throws {
+    try await withBench { bench in
+      var (paid, cancelled) = (0, 0)
+      for _ in 0..<100 {
+        let charge = try bench.charge()
+        #expect(await bench.start(charge).answer == .pending)
+        async let cancelling = bench.cancel(charge)
+        async let tapping: Bool = { [charge = bench.current(charge)] in
+          try? await Task.sleep(for: .microseconds(Int.random(in: 0...2500)))
+          return await bench.adapter.tap(charge, .success)
+        }()
+        let (report, isTapped) = await (cancelling, tapping)
+        switch report.answer {
+        case .paid(Self.visa):
+          #expect(isTapped)
+          paid += 1
+        case .notPaid(.cancelled):
+          // What was reserved in the moment between is freed by the same cancelling.
+          cancelled += 1
+        default: Issue.record("neither paid nor cancelled: \(report.answer)")
+        }
+      }
+      #expect(bench.emulator.payments().count { $0.state == "requires_capture" } == paid)
+      #expect(bench.emulator.payments().count { $0.state == "canceled" } == cancelled)
+      #expect(paid + cancelled == 100)
+    }
+  }
+
+  // MARK: Answers that do not come
+
+  @Test(arguments: [true, false]) func aLostAnswerToCreatingIsHeardAgain(isOnReader: Bool) async throws {
+    try await withBench(changing: isOnReader ? [:] : Self.phone) { bench in
+      // The second try is answered as the first was.
+      let once = try bench.charge()
+      bench.plan(.answerLost, for: "createIntent")
+      #expect(await bench.start(once).answer == .pending)
+      #expect(intents(bench, of: once).count == 1)
+      _ = await bench.cancel(once)
+      // No try is answered: not known, and found when asked.
+      let charge = try bench.charge()
+      bench.plan(.answerLost, for: "createIntent", count: 2)
+      #expect(bench.isUnknown(await bench.start(charge)))
+      let report = await bench.query(charge)
+      #expect(intents(bench, of: charge).count == 1)
+      if isOnReader {
+        // The reader was never told: over, for certain.
+        #expect(report.answer == .notPaid(.notStarted))
+        #expect(try intent(bench, charge).state == "canceled")
+      } else {
+        // Goes on from there.
+        #expect(report.answer == .pending)
+        #expect(report.nextAction != nil)
+        try buyer(bench, .approve, charge)
+        #expect(await bench.query(charge).answer == .paid(Self.visa))
+      }
+    }
+  }
+
+  @Test func aServerThatDiedAfterTellingTheReaderGoesOn() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      // Told and not heard of: nothing of the report is kept.
+      _ = await bench.adapter.start(charge)
+      bench.emulator.world.clock.advance(seconds: Limits.providerCrashSeconds)
+      #expect(await bench.start(charge).answer == .pending)
+      #expect(await tap(bench, charge))
+      #expect(await bench.query(charge).answer == .paid(Self.visa))
+      #expect(intents(bench, of: charge).count == 1)
+      // Ended instead of begun again.
+      let other = try bench.charge()
+      _ = await bench.adapter.start(other)
+      #expect(await bench.cancel(other).answer == .notPaid(.cancelled))
+      #expect(try intent(bench, other).state == "canceled")
+      await paid(bench, try bench.charge())
+    }
+  }
+
+  @Test func anAttemptIsFoundAfterItsKeyWasForgotten() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      _ = await bench.adapter.start(charge)
+      try buyer(bench, .approve, charge)
+      bench.emulator.world.clock.advance(seconds: 86_400)
+      bench.emulator.forgetKeys()
+      #expect(await bench.query(charge).answer == .paid(Self.visa))
+      let never = try bench.charge(createdAt: bench.now.adding(seconds: -86_400))
+      #expect(await bench.query(never).answer == .notPaid(.notStarted))
+      #expect(intents(bench, of: never).isEmpty)
+    }
+  }
+
+  @Test(arguments: [EmulatorFault.answerLost, .unreachable, .refused(status: 500), .refusedAfterEffect(status: 503)])
+  func anAnswerOfTheReaderThatDoesNotComeIsNotNo(fault: EmulatorFault) async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      bench.plan(fault, for: "process", count: 2)
+      let report = await bench.start(charge)
+      switch fault {
+      case .answerLost, .refusedAfterEffect:
+        #expect(report.answer == .pending)
+        #expect(await tap(bench, charge))
+        #expect(await bench.query(charge).answer == .paid(Self.visa))
+      default:
+        #expect(report.answer == .notPaid(.notStarted))
+        #expect(try intent(bench, charge).state == "canceled")
+      }
+    }
+  }
+
+  @Test func aLostAnswerToCancellingIsRead() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      #expect(await bench.start(charge).answer == .pending)
+      bench.plan(.answerLost, for: "cancelIntent", count: 2)
+      #expect(await bench.cancel(charge).answer == .notPaid(.cancelled))
+      let silent = try bench.charge()
+      #expect(await bench.start(silent).answer == .pending)
+      bench.plan(.unreachable, for: "cancelIntent", count: 2)
+      #expect(bench.isUnknown(await bench.cancel(silent)))
+      bench.plan(.unreachable, for: "readIntent", count: 2)
+      #expect(bench.isUnknown(await bench.query(silent)))
+      #expect(await bench.cancel(silent).answer == .notPaid(.cancelled))
+    }
+  }
+
+  @Test func stripeThatCannotBeReachedAtTheBeginningIsNo() async throws {
+    let bench = try await StripeBench(StripeEmulator(), StripeTerminalProvider.kind)
+    await bench.server.stop()
+    let charge = try bench.charge()
+    #expect(await bench.start(charge).answer == .notPaid(.notStarted))
+    // Later it might have been begun by a call that nobody remembers.
+    bench.emulator.world.clock.advance(seconds: Limits.providerCrashSeconds)
+    #expect(bench.isUnknown(await bench.start(charge)))
+    #expect(bench.isUnknown(await bench.query(charge)))
+    await bench.stop()
+  }
+
+  // MARK: Movements
+
+  @Test func partsAreGivenBackAndNeverMoreThanThere() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(10_000)
+      await paid(bench, charge)
+      let part = bench.movement(charge, 2_501)
+      #expect(await bench.refund(part).answer == .done)
+      #expect(await bench.refund(part).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 7_499])
+      #expect(bench.isRefused(await bench.refund(bench.movement(charge, 7_500))))
+      #expect(await bench.refund(bench.movement(charge, 7_499)).answer == .done)
+      #expect(bench.isRefused(await bench.refund(bench.movement(charge, 1))))
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 0])
+    }
+  }
+
+  @Test func aRefundWhoseAnswerIsLostHappensOnceAlsoAfterADay() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(10_000)
+      await paid(bench, charge)
+      let lost = bench.movement(charge, 1_000)
+      bench.plan(.answerLost, for: "createRefund", count: 2)
+      #expect(bench.isUnknown(await bench.refund(lost)))
+      bench.emulator.forgetKeys()
+      #expect(await bench.refund(lost).answer == .done)
+      let twice = bench.movement(charge, 1_000)
+      bench.plan(.twice, for: "createRefund")
+      #expect(await bench.refund(twice).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 8_000])
+    }
+  }
+
+  @Test func theSameRefundAskedForAtOnceHappensOnce() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(10_000)
+      await paid(bench, charge)
+      let part = bench.movement(charge, 4_000)
+      await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<8 { group.addTask { #expect(await bench.adapter.refund(part.of(bench)).answer == .done) } }
+      }
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 6_000])
+    }
+  }
+
+  @Test func aRefundThatFailsLaterIsRefused() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(10_000)
+      #expect(await bench.start(charge).answer == .pending)
+      let presented = await bench.adapter.api.post(
+        "test_helpers/terminal/readers/\(StripeEmulator.reader)/present_payment_method",
+        [("type", "card_present"), ("card_present[number]", "4000000000005126")], key: nil,
+        within: CallBudget(milliseconds: 5000))
+      guard case .object = presented else {
+        Issue.record("the card was not taken")
+        return
+      }
+      #expect(await bench.query(charge).answer == .paid(CardSummary(brand: "visa", lastFour: "5126")))
+      #expect(await bench.capture(bench.movement(charge, 10_000)).answer == .done)
+      let part = bench.movement(charge, 1_000)
+      #expect(await bench.refund(part).answer == .pending)
+      #expect(bench.isRefused(await bench.untilDecided(part)))
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 10_000])
+    }
+  }
+
+  @Test func moneyThatIsOnlyReservedIsCapturedOnceOrFreed() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge(10_000)
+      await reserved(bench, charge)
+      #expect(bench.emulator.world.ledger.netTaken.isEmpty)
+      let part = bench.movement(charge, 6_000)
+      bench.plan(.answerLost, for: "captureIntent", count: 2)
+      #expect(bench.isUnknown(await bench.capture(part)))
+      #expect(await bench.capture(part).answer == .done)
+      #expect(bench.isRefused(await bench.capture(bench.movement(charge, 1_000))))
+      #expect(await bench.adapter.release(bench.current(charge)).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 6_000])
+      #expect(await bench.adapter.reverse(bench.current(charge)).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 0])
+      let other = try bench.charge(10_000)
+      await reserved(bench, other)
+      #expect(await bench.adapter.release(bench.current(other)).answer == .done)
+      #expect(bench.isRefused(await bench.capture(bench.movement(other, 10_000))))
+      #expect(try intent(bench, other).state == "canceled")
+    }
+  }
+
+  @Test func lateMoneyGoesBackWholeAndOnce() async throws {
+    try await withBench { bench in
+      // Reserved only: freed.
+      let late = try bench.charge(10_000)
+      await reserved(bench, late)
+      #expect(await bench.adapter.reverse(bench.current(late)).answer == .done)
+      #expect(try intent(bench, late).state == "canceled")
+      // Taken: given back.
+      let taken = try bench.charge(10_000)
+      await paid(bench, taken)
+      #expect(await bench.adapter.reverse(bench.current(taken)).answer == .done)
+      #expect(await bench.adapter.reverse(bench.current(taken)).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 0])
+    }
+  }
+
+  // MARK: Webhooks
+
+  /// Made with another implementation of HMAC-SHA256.
+  @Test func theDocumentedSignatureIsRead() throws {
+    let secret = "whsec_test_secret"
+    let body = Array(#"{"id":"evt_1","object":"event"}"#.utf8)
+    let header =
+      "t=1700000000,v1=0c8670ed117751cc551a20e35839447075c42800ea3cf3e8a2fbda99cd1e6edd,v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"
+    let signature = try #require(StripeSignature(header: header))
+    let now = Timestamp(millisecondsSinceEpoch: 1_700_000_000_000)
+    #expect(signature.isValid(for: body, secret: secret, at: now))
+    #expect(signature.isValid(for: body, secret: secret, at: now.adding(seconds: 300)))
+    #expect(signature.isValid(for: body, secret: secret, at: now.adding(seconds: -300)))
+    #expect(!signature.isValid(for: body, secret: secret, at: now.adding(seconds: 301)))
+    #expect(!signature.isValid(for: body, secret: secret, at: now.adding(seconds: -301)))
+    #expect(!signature.isValid(for: body + [10], secret: secret, at: now))
+    #expect(!signature.isValid(for: body, secret: "whsec_other", at: now))
+    // While a secret is rolled over there are two; one is enough.
+    let wrong = String(repeating: "0", count: 64)
+    let two = try #require(StripeSignature(header: header.replacing("v1=", with: "v1=\(wrong),v1=")))
+    #expect(two.isValid(for: body, secret: secret, at: now))
+    // The time is signed: another one does not go with it.
+    let later = try #require(StripeSignature(header: header.replacing("1700000000", with: "1700000001")))
+    #expect(!later.isValid(for: body, secret: secret, at: now))
+  }
+
+  @Test(arguments: [
+    "", "t=1700000000", "v1=00", "t=x,v1=\(String(repeating: "0", count: 64))", "t=1700000000,v1=zz",
+    "t=1700000000,v0=\(String(repeating: "0", count: 64))", "t=1700000000,v1=", "t,v1",
+  ])
+  func whatIsNoSignatureIsNone(header: String) { #expect(StripeSignature(header: header) == nil) }
+
+  @Test func aTimeFarAwayIsNoReasonToStumble() throws {
+    let signature = try #require(
+      StripeSignature(header: "t=-9223372036854775808,v1=\(String(repeating: "0", count: 64))"))
+    #expect(!signature.isValid(for: [], secret: "whsec_", at: Timestamp(millisecondsSinceEpoch: .max)))
+  }
+
+  @Test func aSignedWebhookNamesItsAttemptAndAForgedOneNone() async throws {
+    let emulator = StripeEmulator()
+    let bench = try await StripeBench(emulator, StripeTerminalProvider.kind)
+    let subscribed = await bench.adapter.subscribe(to: "\(bench.server.url)/emulator/providers/card")
+    let secret = try #require(try subscribed.get()["webhook_secret"])
+    let knowing = StripeTerminalProvider(
+      try StripeSettings(
+        ["secret_key": StripeEmulator.secretKey, "webhook_secret": secret], at: ProviderAddress(bench.server.url),
+        isPlayground: true), http: bench.adapter.http, clock: { bench.now })
+
+    emulator.world.notifications.hold(true)
+    let charge = try bench.charge()
+    await paid(bench, charge)
+    await emulator.world.notifications.deliver()
+    let sent = emulator.world.notifications.sent.map(\.notification)
+    #expect(
+      Set(sent.map(\.event)) == ["payment_intent.amount_capturable_updated", "terminal.reader.action_succeeded"])
+    for notification in sent {
+      func verdict(
+        of adapter: StripeTerminalProvider, _ body: [UInt8], signedAt: Timestamp, _ receivedAt: Timestamp
+      ) async -> NotificationVerdict {
+        await adapter.verdict(
+          on: ProviderNotification(
+            method: "POST", target: "/", headers: notification.headers(signedAt), body: body, receivedAt: receivedAt),
+          about: nil)
+      }
+      let now = bench.now
+      #expect(
+        await verdict(of: knowing, notification.body, signedAt: now, now) == .concerns(charge.paymentID))
+      #expect(await verdict(of: knowing, notification.body + [32], signedAt: now, now) == .forged)
+      #expect(await verdict(of: knowing, notification.body, signedAt: now, now.adding(seconds: 301)) == .forged)
+      // Without a secret nothing is believed.
+      #expect(await verdict(of: bench.adapter, notification.body, signedAt: now, now) == .forged)
+    }
+    await bench.stop()
+  }
+
+  // MARK: Settings
+
+  @Test func whatIsEnteredIsCheckedAtStripe() async throws {
+    func findings(_ changes: [String: String]) async throws -> [ProviderFinding] {
+      var found: [ProviderFinding] = []
+      try await withBench(changing: changes) { bench in found = await bench.adapter.check() }
+      return found
+    }
+    let sound = try await findings(["webhook_secret": "whsec_any"])
+    #expect(sound.allSatisfy { $0.isSound })
+    #expect(sound.contains { $0.text.contains("test mode") })
+    let unsound = try await findings([:]).filter { !$0.isSound }
+    #expect(unsound.count == 1 && unsound[0].text.contains("webhook_secret"))
+    #expect(try await findings(["secret_key": "sk_test_other"]).map(\.isSound) == [false])
+    #expect(
+      try await findings(["location_id": "tml_nobodys"]).contains { !$0.isSound && $0.text.contains("tml_nobodys") })
+    #expect(
+      try await findings(["reader_id": "tmr_nobodys"]).contains { !$0.isSound && $0.text.contains("tmr_nobodys") })
+    for finding in try await findings(["secret_key": "sk_test_other"]) {
+      #expect(!finding.text.contains("sk_test_other"))
+    }
+  }
+
+  @Test func keysGoWithTheirEnvironment() throws {
+    func paths(_ settings: [String: String], isPlayground: Bool) -> [String] {
+      do {
+        _ = try StripeSettings(
+          settings, at: ProviderAddress(StripeSettings.productionURL), isPlayground: isPlayground)
+        return []
+      } catch {
+        return error.all.map(\.path)
+      }
+    }
+    #expect(paths(["secret_key": "sk_live_1"], isPlayground: false) == [])
+    #expect(paths(["secret_key": "sk_test_1"], isPlayground: false) == ["secret_key"])
+    #expect(paths(["secret_key": "sk_test_1"], isPlayground: true) == [])
+    #expect(paths(["secret_key": "sk_live_1"], isPlayground: true) == ["secret_key"])
+    #expect(paths(["secret_key": "rk_test_1"], isPlayground: true) == [])
+    let wrong = ["secret_key": "pk_test_1", "reader_id": "1", "location_id": "tml_", "webhook_secret": "x"]
+    #expect(paths(wrong, isPlayground: true) == ["secret_key", "webhook_secret", "reader_id", "location_id"])
+  }
+
+  @Test func currenciesHaveTheirSmallestAmounts() throws {
+    func accepts(_ amount: Int64, _ code: String) throws -> Bool {
+      StripeAmounts.accepts(amount, try #require(Currency(code: code)))
+    }
+    #expect(try accepts(300, "SEK"))
+    #expect(try !accepts(299, "SEK"))
+    #expect(try accepts(99_999_999, "EUR"))
+    #expect(try !accepts(100_000_000, "EUR"))
+    #expect(try !accepts(1_000, "JPY"))
+  }
+}
+
+extension MoneyMovement {
+  /// With what is known of its attempt by now.
+  fileprivate func of(_ bench: StripeBench) -> MoneyMovement {
+    MoneyMovement(
+      charge: bench.current(charge), id: id, amount: amount, reference: reference, references: references)
+  }
+}

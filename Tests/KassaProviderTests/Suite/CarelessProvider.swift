@@ -1,0 +1,30 @@
+import KassaService
+
+/// An adapter that believes itself instead of its provider: what it ended it calls unpaid without reading what became of
+/// it. The control of the race: with it the books must be seen to disagree.
+struct CarelessProvider: PaymentProvider {
+  let base: any PaymentProvider
+
+  func start(_ charge: Charge) async -> ProviderReport { await base.start(charge) }
+  func settle(_ charge: Charge) async -> ProviderReport { await base.settle(charge) }
+  func cancel(_ charge: Charge) async -> ProviderReport {
+    _ = await base.cancel(charge)
+    return ProviderReport(.notPaid(.cancelled))
+  }
+  func query(_ charge: Charge) async -> ProviderReport { await base.query(charge) }
+  func capture(_ movement: MoneyMovement) async -> MovementReport { await base.capture(movement) }
+  func refund(_ movement: MoneyMovement) async -> MovementReport { await base.refund(movement) }
+  func release(_ charge: Charge) async -> MovementReport { await base.release(charge) }
+  func reverse(_ charge: Charge) async -> MovementReport { await base.reverse(charge) }
+  func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
+    await base.verdict(on: notification, about: charge)
+  }
+  func check() async -> [ProviderFinding] { await base.check() }
+
+  /// The same kind, made careless.
+  static func kind(_ kind: ProviderKind) -> ProviderKind {
+    ProviderKind(
+      name: kind.name, method: kind.method, fields: kind.fields, accepts: kind.accepts,
+      make: { settings throws(ProviderSettingsFlaws) in CarelessProvider(base: try kind.make(settings)) })
+  }
+}

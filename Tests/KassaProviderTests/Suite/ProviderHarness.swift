@@ -1,0 +1,67 @@
+import KassaDomain
+import KassaEmulators
+import KassaProviders
+import KassaService
+import Testing
+
+/// One provider as the suite sees it: its emulator, its adapter, and the few things that differ from others.
+struct ProviderHarness: Sendable, CustomTestStringConvertible {
+  let name: String
+  let provider: ProviderName
+  let method: PaymentMethod
+  let currency: String
+  /// Settings beside those that the emulator tells.
+  var settings: [String: String] = [:]
+  let emulator: @Sendable () throws -> any ProviderEmulator
+  let kind: @Sendable (ProviderHTTPClient, @escaping @Sendable () -> Timestamp) -> ProviderKind
+  /// The emulator's operation that makes a payment.
+  let startOperation: String
+  /// The operation that reads how a payment stands.
+  let lookOperation: String
+  /// Every operation that an answer may be lost of, in a life of start, look, end, capture and refund.
+  let operations: [String]
+  /// Requests that look like this genuine notification, and prove nothing.
+  let forgeries: @Sendable (NotificationRequest) -> [NotificationRequest]
+
+  var testDescription: String { name }
+
+  static let all: [ProviderHarness] = [.vipps, .klarna, .swish, .stripe]
+}
+
+/// A notification as it is sent.
+struct NotificationRequest: Sendable {
+  var url: String
+  var headers: [(name: String, value: String)]
+  var body: [UInt8]
+}
+
+extension ProviderHarness {
+  static let vipps = ProviderHarness(
+    name: "Vipps", provider: .vipps, method: .vipps, currency: "NOK", emulator: { VippsEmulator() },
+    kind: { VippsProvider.kind(http: $0, isPlayground: true, clock: $1) }, startOperation: "CREATE",
+    lookOperation: "GET", operations: ["TOKEN", "CREATE", "GET", "EVENTS", "CANCEL", "CAPTURE", "REFUND"],
+    forgeries: { genuine in
+      var (unsigned, changed, moved) = (genuine, genuine, genuine)
+      unsigned.headers.removeAll { $0.name == "authorization" }
+      changed.body.append(0x20)
+      moved.url += "?x"
+      var otherwise = genuine
+      otherwise.headers = genuine.headers.map { name, value in
+        (name, name == "authorization" ? String(value.dropLast(6)) + "AAAAA=" : value)
+      }
+      return [unsigned, changed, moved, otherwise]
+    })
+
+  static let klarna = ProviderHarness(
+    name: "Klarna", provider: .klarna, method: .klarna, currency: "SEK", settings: ["country": "SE"],
+    emulator: { KlarnaEmulator() }, kind: { KlarnaProvider.kind(http: $0, isPlayground: true, clock: $1) },
+    startOperation: "CREATE", lookOperation: "RESULT",
+    operations: ["CREATE", "RESULT", "CANCEL", "ORDER", "CAPTURE", "REFUND", "CANCEL_ORDER"],
+    forgeries: { genuine in
+      var (bare, empty, wrong) = (genuine, genuine, genuine)
+      bare.url = String(genuine.url.prefix { $0 != "?" })
+      empty.url = bare.url + "?token="
+      wrong.url = bare.url + "?token=" + String(repeating: "0", count: 64)
+      return [bare, empty, wrong]
+    })
+}
