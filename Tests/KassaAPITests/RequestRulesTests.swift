@@ -96,7 +96,7 @@ struct RequestRulesTests {
   @Test func unknownRoutesAre404AndWrongMethods405() async throws {
     try await withServer { server in
       let paths = [
-        "/", "/ipp", "/ipp/v1", "/ipp/v1/", "/ipp/v1/enrollments/", "//ipp/v1/enrollments", "/ipp/v1/enrollments/a/b",
+        "/ipp", "/ipp/v1", "/ipp/v1/", "/ipp/v1/enrollments/", "//ipp/v1/enrollments", "/ipp/v1/enrollments/a/b",
         "/IPP/v1/enrollments", "/ipp/v1/Enrollments", "/ipp/v2/enrollments", "/portal/v1/merchants",
         "/ipp/v1/%65nrollments", "/ipp/v1/dev", "/ipp/v1/dev/nothing", "/pos/v1", "/pos/v1/events/",
         "/pos/v1/sessions/a/receipt/b", "/portal/v1/webhooks/a/nothing", "/ipp/v1/sessions/a/nothing", "/favicon.ico",
@@ -109,6 +109,10 @@ struct RequestRulesTests {
           #expect(answer.header("content-type") == "application/problem+json")
           #expect(answer.json["request_id"]?.text == answer.header("x-request-id"))
         }
+      }
+      // The start page, which only takes what a page takes.
+      for (method, status) in [("GET", 200), ("HEAD", 200), ("POST", 405), ("DELETE", 405), ("OPTIONS", 405)] {
+        #expect(try await server.send(HTTPCall(method, "/")).status == status, "\(method) /")
       }
       let document = try APIDocument.compiledIn()
       for (path, operations) in Dictionary(grouping: document.operations, by: \.path) {
