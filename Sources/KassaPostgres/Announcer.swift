@@ -31,6 +31,7 @@ final class Announcer: Sendable {
   private let maker: ConnectionMaker
   private let waiting = Mutex(Waiting())
   private let wake = DispatchSemaphore(value: 0)
+  private let closing = Alarm()
   private let handlerBox = Mutex<(@Sendable (StoreHint) -> Void)?>(nil)
   private let sending = DispatchQueue(label: "kassa.postgres.announcer", qos: .userInitiated)
   private let listening = DispatchQueue(label: "kassa.postgres.listener", qos: .userInitiated)
@@ -57,6 +58,7 @@ final class Announcer: Sendable {
   func close() async {
     waiting.withLock { $0.isClosed = true }
     wake.signal()
+    closing.ring()
     await withCheckedContinuation { continuation in sending.async { continuation.resume() } }
     await withCheckedContinuation { continuation in listening.async { continuation.resume() } }
   }
@@ -130,7 +132,7 @@ final class Announcer: Sendable {
         }
         let now = PostgresConnection.now()
         if now < nextLook {
-          let payloads = try used.notifications(waitingMilliseconds: min(nextLook - now, 200))
+          let payloads = try used.notifications(waitingMilliseconds: nextLook - now, orUntil: closing)
           if !payloads.isEmpty { tell(payloads) }
         } else {
           nextLook = now + Self.pollMilliseconds

@@ -236,14 +236,15 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Notifications
 
-  /// Notifications that came, after waiting up to so many milliseconds for the first. Throws when the connection is lost.
-  func notifications(waitingMilliseconds: Int64) throws(PostgresFailure) -> [String] {
+  /// Notifications that came, after waiting up to so many milliseconds, or until the alarm, for the first. Throws when the
+  /// connection is lost.
+  func notifications(waitingMilliseconds: Int64, orUntil alarm: Alarm) throws(PostgresFailure) -> [String] {
     guard isUsable else { throw .lost("the connection was lost") }
     if PQconsumeInput(handle) == 0 { throw lose() }
     var found = takeNotifications()
     if found.isEmpty {
-      var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
-      if poll(&descriptor, 1, Int32(waitingMilliseconds)) > 0 {
+      var descriptors = [PQsocket(handle), alarm.descriptor].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      if poll(&descriptors, 2, Int32(waitingMilliseconds)) > 0 {
         if PQconsumeInput(handle) == 0 { throw lose() }
         // A result that nobody asked for: the server says goodbye.
         if PQstatus(handle) != CONNECTION_OK { throw lose() }
