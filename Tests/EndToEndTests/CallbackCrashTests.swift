@@ -13,6 +13,12 @@ extension EndToEnd {
     /// Past the first pause between two tries and the lease of a worker that was killed; far from a session's end.
     private static let secondsPerLife: Int64 = 40
 
+    /// The session that an event is one of; an order's events name theirs too, and count for themselves.
+    private static func session(of callback: ReceivedCallback) -> String? {
+      guard callback.json["type"]?.text?.hasPrefix("ipp.") == true else { return nil }
+      return callback.json["data"]?["session_id"]?.text
+    }
+
     /// What a destination got against what happened: every event of each session, acknowledged in the order 1, 2, 3 …,
     /// none sent before the one before it was acknowledged, and none that did not happen. An event may come twice.
     /// `histories` has the types of each session's events.
@@ -20,7 +26,7 @@ extension EndToEnd {
       var flaws: [String] = []
       var acknowledged: [String: Int] = [:]
       for callback in callbacks {
-        guard let session = callback.json["data"]?["session_id"]?.text else { continue }
+        guard let session = session(of: callback) else { continue }
         let sequence = Int(callback.json["data"]?["sequence"]?.integer ?? 0)
         let type = callback.json["type"]?.text ?? ""
         let done = acknowledged[session] ?? 0
@@ -100,7 +106,7 @@ extension EndToEnd {
       let whole = receivers[0].callbacks
       var onceAcknowledged: Set<String> = []
       let last = whole.lastIndex {
-        $0.status == 204 && $0.json["data"]?["session_id"] != nil
+        $0.status == 204 && Self.session(of: $0) != nil
           && onceAcknowledged.insert($0.json["id"]?.text ?? "").inserted
       }
       guard let last else { return #expect(Bool(false), "nothing was acknowledged") }
@@ -109,7 +115,7 @@ extension EndToEnd {
       #expect(!Self.flaws(without, histories).isEmpty, "a lost event was not noticed")
       #expect(!Self.flaws(whole.reversed(), histories).isEmpty, "the wrong order was not noticed")
       var invented = histories
-      invented[whole[last].json["data"]?["session_id"]?.text ?? ""]?.removeLast()
+      invented[Self.session(of: whole[last]) ?? ""]?.removeLast()
       #expect(!Self.flaws(whole, invented).isEmpty, "an event that did not happen was not noticed")
       #expect(!Self.isLegal(["session.created", "session.finalized", "session.cancelled"]))
       #expect(!Self.isLegal(["session.created", "payment.failed", "session.finalized"]))
@@ -118,7 +124,7 @@ extension EndToEnd {
 
     /// In which of the server's lives a session's callbacks came.
     private func lives(of session: String, _ callbacks: [ReceivedCallback], _ got: [Int]) -> [Int] {
-      callbacks.enumerated().filter { $0.element.json["data"]?["session_id"]?.text == session }.map { callback in
+      callbacks.enumerated().filter { Self.session(of: $0.element) == session }.map { callback in
         got.count { $0 <= callback.offset }
       }
     }
