@@ -196,7 +196,8 @@ extension EndToEnd {
     @Test(.timeLimit(.minutes(3))) func wrongSettingsEndTheProgramAtOnce() async throws {
       try await withTemporaryFolder { folder in
         let wrong: [(String, [String])] = [
-          ("port", ["x", "-1", "65536", "80.0"]), ("database-url", ["postgres://x", "sqlite:", "sqlite::memory:", ""]),
+          ("port", ["x", "-1", "65536", "80.0"]),
+          ("database-url", ["mysql://x", "postgres://x:secret@y/z", "sqlite:", "sqlite::memory:", ""]),
           ("public-url", ["ftp://x", "x", "http://x/path", "https://", "http://x?y"]),
           ("code-attempts-per-day", ["0", "many"]), ("code-attempts-per-source-per-minute", ["0", "-5"]),
           ("session-seconds", ["9", "86401", "1h"]),
