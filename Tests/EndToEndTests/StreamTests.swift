@@ -192,7 +192,7 @@ extension EndToEnd {
         case .resumes: cursor
         case .forgets: nil
         case .rewinds: "0"
-        case .skips: cursor.flatMap { Int64($0) }.map { "\($0 + 1_000_000)" }
+        case .skips: cursor.flatMap { Int64($0) }.map { "\($0 + (1 << 40))" }
         }
       }
 
