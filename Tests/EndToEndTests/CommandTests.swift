@@ -196,12 +196,8 @@ extension EndToEnd {
     @Test(.timeLimit(.minutes(3))) func wrongSettingsEndTheProgramAtOnce() async throws {
       try await withTemporaryFolder { folder in
         let wrong: [(String, [String])] = [
-<<<<<<< HEAD
-          ("port", ["x", "-1", "65536", "80.0"]), ("database-url", ["mysql://x", "sqlite:", "sqlite::memory:", ""]),
-=======
           ("port", ["x", "-1", "65536", "80.0"]),
           ("database-url", ["mysql://x", "postgres://x:secret@y/z", "sqlite:", "sqlite::memory:", ""]),
->>>>>>> 1915216e5a9fedc6a6fc73e21087b3d6d4c8a25e
           ("public-url", ["ftp://x", "x", "http://x/path", "https://", "http://x?y"]),
           ("code-attempts-per-day", ["0", "many"]), ("code-attempts-per-source-per-minute", ["0", "-5"]),
           ("session-seconds", ["9", "86401", "1h"]),

@@ -19,6 +19,8 @@ extension Browser {
   /// under something else, is an issue.
   func focusOrder(stepsMax: Int = 40, at location: SourceLocation = #_sourceLocation) async throws -> [String] {
     let tab = "\u{E004}"
+    // Only after a key was pressed does a browser show where a script put the focus.
+    try await press(tab)
     try await run("scrollTo(0, 0); document.querySelector('a[href], button, input, select, textarea').focus()")
     var order: [String] = []
     for step in 0..<stepsMax {

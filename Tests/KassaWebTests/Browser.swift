@@ -172,8 +172,16 @@ final class Browser: Sendable {
 
   /// Clicks what is named so, once it is there and can be clicked.
   func click(_ text: String, _ selector: String = "button, a, summary, label") async throws {
-    let reference = try await wait("“\(text)” to click", Self.findByText, .string(selector), .string(text))
-    try await command("POST", "/element/\(Element(reference: reference).id)/click")
+    // What was found may be drawn anew before it is clicked: then it is looked for again.
+    for turn in 1... {
+      let reference = try await wait("“\(text)” to click", Self.findByText, .string(selector), .string(text))
+      do {
+        try await command("POST", "/element/\(Element(reference: reference).id)/click")
+        return
+      } catch let failure as Failure where failure.description.contains("stale element reference") && turn < 5 {
+        continue
+      }
+    }
   }
 
   func click(selector: String) async throws { try await command("POST", "/element/\(element(selector).id)/click") }

@@ -79,8 +79,8 @@ import Testing
       let described = try await server.get("/portal/v1/payment-methods/KLARNA").json["providers"]?.elements.first?[
         "fields"]
       try await browser.click("Change: Klarna", "button")
-      let drawn = try await browser.evaluate(
-        "return document.querySelectorAll('dialog [name^=\"settings.\"]').length")
+      let drawn = try await browser.wait(
+        "the fields", "return document.querySelectorAll('dialog[open] [name^=\"settings.\"]').length")
       #expect(drawn.integer == Int64(described?.elements.count ?? -1))
       try await browser.picture("portal-method")
     }

@@ -133,12 +133,18 @@ export class Till {
     if (id) this.readSession(id);
   }
 
-  /** Reads the line again and again: seldom while the stream is open, often while it is not. */
+  /** Reads the line again and again: seldom while the stream is open, often from the moment it is not. */
   async poll() {
     const { signal } = this.stopping;
+    let readAt = -Infinity;
     while (!signal.aborted) {
-      await this.readLine();
-      await pause((this.isStreaming ? SLOW_POLL_SECONDS : POLL_SECONDS) * 1000 * (0.9 + Math.random() * 0.2), signal);
+      // The pauses are a little longer or shorter than their time, so that many phones do not ask at once.
+      const wantedSeconds = this.isStreaming ? SLOW_POLL_SECONDS : POLL_SECONDS;
+      if (Date.now() - readAt >= wantedSeconds * 900) {
+        readAt = Date.now();
+        await this.readLine();
+      }
+      await pause(POLL_SECONDS * 1000 * (0.9 + Math.random() * 0.2), signal);
     }
   }
 
