@@ -23,7 +23,8 @@ final class ConnectionMaker: Sendable {
     self.limits = limits
   }
 
-  /// Throws at once while the last failure is fresh.
+  /// Throws at once while the last failure is fresh and was not the first in a row: one failure may be that connection's
+  /// own, as when the server ended it while it began, and others need not suffer from it.
   func connect(_ purpose: Purpose) throws(PostgresFailure) -> PostgresConnection {
     let refusal: PostgresFailure? = state.withLock { state in
       PostgresConnection.now() < state.notBefore ? state.lastFailure : nil
@@ -35,8 +36,10 @@ final class ConnectionMaker: Sendable {
       return connection
     } catch {
       state.withLock { state in
+        let isFirst = state.pauseMilliseconds == 0
         state.pauseMilliseconds = min(
           limits.reconnectMillisecondsMax, max(limits.reconnectMillisecondsMin, 2 * state.pauseMilliseconds))
+        if isFirst { return }
         let jitter = Int64.random(in: 0...state.pauseMilliseconds / 2)
         state.notBefore = PostgresConnection.now() + state.pauseMilliseconds + jitter
         state.lastFailure = error
