@@ -10,8 +10,8 @@ extension Browser {
 
   /// Expects none.
   func expectNoFlaws(_ page: String, at location: SourceLocation = #_sourceLocation) async throws {
-    let flaws = try await flaws()
-    #expect(flaws == [], "\(page)", sourceLocation: location)
+    let found = try await lasting { try await self.flaws() }
+    #expect(found == [], "\(page)", sourceLocation: location)
   }
 
   private static let measure = #"""

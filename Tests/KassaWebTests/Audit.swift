@@ -8,8 +8,10 @@ extension Browser {
   func audit(
     targetPixelsMin: Int = 44, textPixelsMin: Int = 16, at location: SourceLocation = #_sourceLocation
   ) async throws {
-    let flaws = try await run(auditScript, [.integer(Int64(targetPixelsMin)), .integer(Int64(textPixelsMin))])
-      .elements.compactMap(\.text)
+    let flaws = try await lasting {
+      try await run(auditScript, [.integer(Int64(targetPixelsMin)), .integer(Int64(textPixelsMin))])
+        .elements.compactMap(\.text)
+    }
     let place =
       try await value("location.pathname + ' ' + (document.querySelector('main')?.className ?? '')").text ?? ""
     for flaw in flaws { Issue.record("\(place): \(flaw)", sourceLocation: location) }

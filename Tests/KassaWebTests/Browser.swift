@@ -28,7 +28,28 @@ final class Browser: Sendable {
     self.session = session
   }
 
+  /// What `find` still finds once the page has come to rest: a colour on its way to another is no flaw.
+  func lasting(_ find: () async throws -> [String]) async throws -> [String] {
+    for _ in 0..<20 {
+      if try await find().isEmpty { return [] }
+      try await Task.sleep(for: .milliseconds(100))
+    }
+    return try await find()
+  }
+
+  /// The driver takes a free port for IPv6, which another program may have for IPv4: then it is started again.
   static func start(language: String, in folder: TemporaryFolder) async throws -> Browser {
+    for _ in 0..<4 {
+      do {
+        return try await startOnce(language: language, in: folder)
+      } catch let failure as Failure where failure.description.contains("Address already in use") {
+        continue
+      }
+    }
+    return try await startOnce(language: language, in: folder)
+  }
+
+  private static func startOnce(language: String, in folder: TemporaryFolder) async throws -> Browser {
     // A thread of a test may block signals, and what it starts inherits that; browsers need theirs.
     let driver = try RunningProgram(
       "/usr/bin/env", ["--default-signal", "chromedriver", "--port=0"], in: folder, printsTo: "driver")

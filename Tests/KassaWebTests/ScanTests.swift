@@ -48,9 +48,10 @@ extension Web {
       }
     }
 
-    @Test func vippsIsPaidInNorwegianKroner() async throws {
+    @Test(arguments: [("SWISH", "SEK"), ("VIPPS", "NOK")])
+    func theOthersArePaidInTheirOwnCurrency(method: String, currency: String) async throws {
       try await withTill { till in
-        let windows = try await begin("VIPPS", on: till, currency: "NOK")
+        let windows = try await begin(method, on: till, currency: currency)
         try await till.browser.touch("[data-deed=approve]")
         try await till.browser.wait(for: "document.querySelector('.result.paid')")
         try await till.browser.show(window: windows.till)
