@@ -47,6 +47,6 @@ private func bytes(hexadecimal text: String) -> [UInt8]? {
 }
 
 /// Takes as long whichever byte differs.
-private func sameBytesInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+func sameBytesInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
   left.count == right.count && zip(left, right).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
 }

@@ -24,7 +24,7 @@ extension KassaService {
   package func receipt(token: String) async throws -> ReceiptView {
     guard let given = bytes(base64URL: token), given.count == 48,
       let merchant = MerchantID(bytes: Array(given[..<16])), let id = SessionID(bytes: Array(given[16..<32])),
-      areEqualInConstantTime(Array(given[32...]), receiptProof(of: id, merchant: merchant))
+      sameBytesInConstantTime(Array(given[32...]), receiptProof(of: id, merchant: merchant))
     else { throw ServiceFailure.notFound }
     let view = try await store.read { transaction -> SessionView in
       guard let session = try transaction.sessions.find(id, of: merchant) else { throw ServiceFailure.notFound }
@@ -54,9 +54,4 @@ extension KassaService {
   private func receiptProof(of id: SessionID, merchant: MerchantID) -> [UInt8] {
     Array(secrets.lookUpHash([merchant.description, id.description], .receipt).prefix(16))
   }
-}
-
-/// Takes as long for bytes that differ at the first place as for those that differ at the last.
-private func areEqualInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-  left.count == right.count && zip(left, right).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
 }
