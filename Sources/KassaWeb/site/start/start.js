@@ -76,7 +76,7 @@ const useSimulated = () =>
   });
 
 function take(device) {
-  state.device = { id: device.id, name: device.name || device.hardware_id, isSimulated: device.metadata?.simulated === "true" };
+  state.device = { id: device.id, name: device.name || say("pos"), isSimulated: device.metadata?.simulated === "true" };
   state.pairing = null;
   state.session = null;
   state.paidSeconds = null;
@@ -94,6 +94,8 @@ function openApp() {
     if (opened) opened.location = address;
   });
 }
+
+const isOver = ({ status }) => status !== "CREATED" && status !== "ACTIVE";
 
 const sessionBody = () => ({
   device_id: state.device?.id ?? "DEVICE_ID", order_amount: amount, purchase_currency: currency, merchant_reference1: "ORDER-1",
@@ -187,24 +189,25 @@ const problemText = (problem) => (problem.status === 0 ? say("unreachable") : (p
 const button = (label, onclick, { kind = "", name } = {}) =>
   h("button", { type: "button", class: `button ${kind}`, onclick, disabled: Boolean(state.busy) }, state.busy && state.busy === name && h("span", { class: "spinner", "aria-hidden": "true" }), label);
 
+/** The lines that do the same, and a button beside their heading that copies them. */
 function command(name, text) {
-  return h("details", { class: "step-code", created: (element) => (element.open = matchMedia("(min-width: 60rem)").matches) },
-    h("summary", null, say("curl")),
-    h("div", { class: "code-box" },
-      h("button", {
-        type: "button", class: "button small", "aria-label": `${say("copy")}: ${say(name)}`,
-        onclick: async () => {
-          try {
-            await navigator.clipboard.writeText(text);
-            state.copied = name;
-            setTimeout(() => ((state.copied = null), draw()), 1500);
-            draw();
-          } catch {
-            getSelection().selectAllChildren(document.getElementById(`curl-${name}`));
-          }
-        },
-      }, icon(state.copied === name ? pictures.done : pictures.copy), say(state.copied === name ? "copied" : "copy"))),
-    h("pre", { id: `curl-${name}`, tabindex: "0", "aria-label": say("curl") }, text));
+  return h("div", { class: "step-code" },
+    h("details", { created: (element) => (element.open = matchMedia("(min-width: 60rem)").matches) },
+      h("summary", null, say("curl")),
+      h("pre", { id: `curl-${name}`, tabindex: "0", "aria-label": `${say("curl")}: ${say(name)}` }, text)),
+    h("button", {
+      type: "button", class: "button small", "aria-label": `${say(state.copied === name ? "copied" : "copy")}: ${say(name)}`,
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          state.copied = name;
+          setTimeout(() => ((state.copied = null), draw()), 1500);
+          draw();
+        } catch {
+          getSelection().selectAllChildren(document.getElementById(`curl-${name}`));
+        }
+      },
+    }, icon(state.copied === name ? pictures.done : pictures.copy), say(state.copied === name ? "copied" : "copy")));
 }
 
 const curl = (method, path, body) =>
@@ -220,7 +223,7 @@ const outcome = (text) => h("p", { class: "outcome", role: "status" }, icon(pict
 
 function steps() {
   const { device, session, pairing } = state;
-  const isOver = session && !["CREATED", "ACTIVE"].includes(session.status);
+  const hasEnded = Boolean(session) && isOver(session);
   const isPaid = session?.status === "FINALIZED";
   return h("ol", { class: "steps", role: "list" },
     step(1, Boolean(device), !device,
@@ -236,17 +239,17 @@ function steps() {
       h("div", { class: "step-body" },
         h("h2", null, say("step2")),
         h("p", null, say("step2Text")),
-        session && !isOver && outcome(say("asked")),
+        session && !hasEnded && outcome(say("asked")),
         device && h("div", { class: "actions" }, button(session ? say("askAgain") : say("ask", { amount: money(amount, currency) }), requestPayment, { kind: session ? "" : "primary", name: "ask" }))),
       command("step2", curl("POST", "/ipp/v1/sessions", sessionBody()))),
-    step(3, isPaid, Boolean(session && !isOver),
+    step(3, isPaid, Boolean(session && !hasEnded),
       h("div", { class: "step-body" },
         h("h2", null, say("step3")),
         h("p", null, say(device && !device.isSimulated ? "step3Window" : "step3Simulated")),
         isPaid && outcome(say("paid")),
-        isOver && !isPaid && h("p", { role: "status" }, say("notPaid")),
-        state.wasDeclined && !isOver && h("p", { role: "status", class: "strong" }, say("declined")),
-        session && !isOver && h("div", { class: "actions" },
+        hasEnded && !isPaid && h("p", { role: "status" }, say("notPaid")),
+        state.wasDeclined && !hasEnded && h("p", { role: "status", class: "strong" }, say("declined")),
+        session && !hasEnded && h("div", { class: "actions" },
           button(say("tap"), () => tap("SUCCESS"), { kind: "primary", name: "SUCCESS" }), button(say("decline"), () => tap("DECLINED_GENERIC"), { name: "DECLINED_GENERIC" }))),
       command("step3", `${curl("POST", `/ipp/v1/dev/sessions/${session?.session_id ?? "SESSION_ID"}/simulate-tap`)}\n${curl("GET", "/portal/v1/events")}`)));
 }
@@ -280,12 +283,22 @@ const withheld = () =>
         state.keyFlaw && h("p", { class: "flaw", role: "alert" }, state.keyFlaw)),
       h("button", { type: "submit", class: "button primary" }, say("use"))));
 
+let stepShown = 0;
+
+/** Brings the step that is next into sight: its button is what a person looks for. */
+function showNextStep() {
+  const { device, session } = state;
+  const next = session && !isOver(session) ? 3 : device && !session ? 2 : 1;
+  if (next > stepShown && stepShown > 0) document.querySelector(".step.is-next")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  stepShown = next;
+}
+
 function draw() {
   show(document.getElementById("start"),
     h("header", { class: "top" },
       h("p", { class: "brand" }, h("svg", { viewBox: "0 0 32 32", "aria-hidden": "true" }, h("rect", { width: 32, height: 32, rx: 8 }), h("path", { d: "M11 8v16M21.5 8 12 16l9.5 8" })), "Kassa"),
       h("nav", { "aria-label": "Kassa" }, h("ul", { role: "list" },
-        h("li", null, h("a", { href: "/portal" }, say("portal"))), h("li", null, h("a", { href: "/pos" }, say("pos"))), h("li", null, h("a", { href: "/docs" }, say("docs"))), h("li", null, h("a", { href: "/openapi.yaml" }, say("openapi"))),
+        h("li", null, h("a", { href: "/portal", onclick: (event) => state.key && (event.preventDefault(), openPortal("/portal")) }, say("portal"))), h("li", null, h("a", { href: "/pos" }, say("pos"))), h("li", null, h("a", { href: "/docs" }, say("docs"))), h("li", null, h("a", { href: "/openapi.yaml" }, say("openapi"))),
         Object.entries(languages).filter(([name]) => name !== language()).map(([name, text]) => h("li", { key: name }, h("button", { type: "button", lang: name, onclick: () => chooseLanguage(name) }, text)))))),
     h("main", null,
       h("div", { class: "hero" }, h("h1", null, say("title")), h("p", { class: "quiet" }, say("lead"))),
@@ -295,6 +308,7 @@ function draw() {
       state.key && [state.paidSeconds !== null && paid(), steps(), heard()],
       ways()));
   document.title = `${say("title")} – Kassa`;
+  if (state.key) showNextStep();
 }
 
 onLanguage(draw);
