@@ -79,12 +79,12 @@ struct PostgresEnrollments: EnrollmentTable {
     }
   }
 
-  /// Those that are being redeemed or swept elsewhere are left to whoever is at it.
+  /// One that is being redeemed or swept elsewhere is waited for, and is due no more if that was done.
   func due(at now: Timestamp, limit: Int) throws -> [Enrollment] {
     try session.all(
       """
       SELECT \(Self.columns) FROM enrollments WHERE status = 'PENDING' AND expires_at <= $1
-      ORDER BY expires_at LIMIT $2\(session.locking("FOR NO KEY UPDATE SKIP LOCKED"))
+      ORDER BY expires_at LIMIT $2\(session.locking("FOR NO KEY UPDATE"))
       """,
       .time(now), .integer(Int64(limit))
     ) { try Self.enrollment($0) }
