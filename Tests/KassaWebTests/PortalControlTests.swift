@@ -160,6 +160,7 @@ import Testing
       func showAll(_ screen: String) async throws {
         try await browser.click("Show all", "main a")
         try await browser.wait("all", "return location.hash === arguments[0]", .string("#/\(screen)"))
+        try await browser.waitUntilDrawn()
       }
       func search(_ reference: String) async throws {
         try await browser.fill("Reference", with: reference)
@@ -423,7 +424,9 @@ import Testing
       try await browser.wait("the first page", "return document.querySelectorAll('.delivery').length === 20")
       try await browser.click("ipp.webhook.test", ".delivery-open")
       try await browser.click("Copy", ".delivery button")
-      #expect(try await browser.run("return navigator.clipboard.readText()").text?.contains("webhook_id") == true)
+      try await eventually {
+        try await browser.run("return navigator.clipboard.readText()").text?.contains("webhook_id") == true
+      }
       try await browser.choose("Status", "Given up")
       try await browser.waitForText("Nothing fits")
       try await browser.click("Show all", "main a")
