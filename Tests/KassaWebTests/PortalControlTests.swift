@@ -123,8 +123,8 @@ import Testing
       try await browser.goAndRead("#/audit")
       let entries = try await settledRows(browser, count: 50)
       try await browser.click("Older", "button")
-      // Both pages have as many rows: that it is the next one, only its range tells.
-      try await browser.waitForText("51 to 100 of")
+      // Both pages have as many rows, and the log has no total: the way back is open once the next one is there.
+      try await browser.wait("the next page", "return document.querySelector('.pages button').disabled === false")
       let older = try await settledRows(browser, count: 50)
       #expect(Set(entries).isDisjoint(with: older))
       try await browser.click("When", "th .sort")
