@@ -9,8 +9,14 @@
  *                                                             COUNT rows or SECONDS; prints JSON
  *   raw_group_commit fill DATABASE FROM COUNT START_MS        enrollments FROM to FROM + COUNT, CONSUMED or EXPIRED, not
  *                                                             synced
+ *   raw_group_commit read page DATABASE LABEL SECONDS         the first page of 20 of a merchant's enrollments, of all
+ *                                                             (an empty LABEL) or of those with a pair, KEY:VALUE; prints
+ *                                                             JSON
+ *   raw_group_commit read get DATABASE ID SECONDS             one enrollment, by its id in 32 hexadecimal digits
+ *   raw_group_commit statements                               those of reading, as JSON
  *
- * Keep the SQL below the same as in Sources/KassaSQLite: `bench/run` compares the rows that both left.
+ * Keep the SQL below the same as in Sources/KassaSQLite: `bench/run` compares the rows that both left, and those that both
+ * found.
  */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -386,15 +392,87 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
   return 0;
 }
 
+#define COLUMNS \
+  "id, merchant_id, location_id, metadata, created_at, expires_at, status, version, device_id, typed_symbols, code_hash, " \
+  "token_hash, sealed_code"
+static const char find_scope_sql[] =
+    "SELECT scope_id, total FROM listing_scopes WHERE merchant_id = ? AND kind = ? AND location_id = ? AND label = ?";
+static const char page_sql[] =
+    "SELECT " COLUMNS " FROM enrollments WHERE row_id IN (SELECT row_id FROM listings AS l WHERE scope_id = ? "
+    "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) ORDER BY created_at DESC, id DESC";
+static const char get_sql[] = "SELECT " COLUMNS " FROM enrollments WHERE merchant_id = ? AND id = ?";
+
+static void print_id(const uint8_t *id, const char *before) {
+  printf("%s\"", before);
+  for (int i = 0; i < ID; i++) printf("%02x", id[i]);
+  printf("\"");
+}
+
+/* Like the server: each read a transaction, on statements that are prepared once. */
+static int read_rows(const char *what, const char *argument, double seconds) {
+  enum { PAGE = 20 };
+  uint8_t found[PAGE][ID], wanted[ID] = {0};
+  int is_page = strcmp(what, "page") == 0, rows = 0;
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536");
+  sqlite3_stmt *start_read = prepared("BEGIN DEFERRED"), *end_read = prepared("COMMIT");
+  sqlite3_stmt *find_scope = prepared(find_scope_sql), *page = prepared(page_sql), *get = prepared(get_sql);
+  for (int i = 0; !is_page && i < ID; i++) {
+    unsigned byte;
+    check(sscanf(argument + 2 * i, "%2x", &byte) == 1, "the id has not 32 hexadecimal digits");
+    wanted[i] = (uint8_t)byte;
+  }
+  struct timespec start;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  int64_t reads = 0;
+  for (; reads % 64 != 0 || seconds_since(start) < seconds; reads++) {
+    sqlite3_stmt *statement = is_page ? page : get;
+    done(start_read);
+    if (is_page) {
+      bind_bytes(find_scope, 1, merchant, ID);
+      sqlite3_bind_int64(find_scope, 2, KIND_ALL);
+      bind_bytes(find_scope, 3, 0, 0);
+      bind_text(find_scope, 4, argument);
+      check(sqlite3_step(find_scope) == SQLITE_ROW, "find scope");
+      sqlite3_bind_int64(page, 1, sqlite3_column_int64(find_scope, 0));
+      sqlite3_column_int64(find_scope, 1);
+      done(find_scope);
+      sqlite3_bind_int64(page, 2, PAGE + 1);
+      sqlite3_bind_int64(page, 3, 0);
+    } else {
+      bind_bytes(get, 1, merchant, ID);
+      bind_bytes(get, 2, wanted, ID);
+    }
+    int code;
+    for (rows = 0; (code = sqlite3_step(statement)) == SQLITE_ROW; rows++) {
+      read_columns(statement);
+      if (rows < PAGE) memcpy(found[rows], sqlite3_column_blob(statement, 0), ID);
+    }
+    check(code == SQLITE_DONE, sqlite3_sql(statement));
+    sqlite3_reset(statement);
+    done(end_read);
+  }
+  printf("{\"reads\": %lld, \"seconds\": %.6f, \"ids\": [", (long long)reads, seconds_since(start));
+  for (int i = 0; i < rows && i < PAGE; i++) print_id(found[i], i ? ", " : "");
+  printf("]}\n");
+  return 0;
+}
+
 int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "statements") == 0) {
+    printf("[\"%s\", \"%s\", \"%s\"]\n", find_scope_sql, page_sql, get_sql);
+    return 0;
+  }
   int is_run = argc == 7 && strcmp(argv[1], "run") == 0, is_fill = argc == 6 && strcmp(argv[1], "fill") == 0;
+  int is_read = argc == 6 && strcmp(argv[1], "read") == 0;
   int is_sessions = is_run && strcmp(argv[2], "sessions") == 0;
-  if (!is_fill && !is_sessions && !(is_run && strcmp(argv[2], "enrollments") == 0)) {
+  if (!is_fill && !is_read && !is_sessions && !(is_run && strcmp(argv[2], "enrollments") == 0)) {
     fprintf(stderr, "usage: raw_group_commit run enrollments|sessions DATABASE BATCH COUNT SECONDS\n"
-                    "       raw_group_commit fill DATABASE FROM COUNT START_MS\n");
+                    "       raw_group_commit fill DATABASE FROM COUNT START_MS\n"
+                    "       raw_group_commit read page|get DATABASE LABEL|ID SECONDS\n"
+                    "       raw_group_commit statements\n");
     return 2;
   }
-  char **arguments = is_run ? argv + 3 : argv + 2;
+  char **arguments = is_run || is_read ? argv + 3 : argv + 2;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   check(sqlite3_open_v2(arguments[0], &db, flags, 0) == SQLITE_OK, arguments[0]);
   sqlite3_busy_timeout(db, 5000);
@@ -402,8 +480,9 @@ int main(int argc, char **argv) {
   read_ids();
   check(!is_sessions || device_count > 0, "there is no device");
   int64_t second = atoll(arguments[1]), third = atoll(arguments[2]);
-  int code = is_run ? run(is_sessions ? create_session : create_enrollment, second, third, atof(arguments[3]))
-                    : fill(second, third, atoll(arguments[3]));
+  int code = is_read  ? read_rows(argv[2], arguments[1], atof(arguments[2]))
+             : is_run ? run(is_sessions ? create_session : create_enrollment, second, third, atof(arguments[3]))
+                      : fill(second, third, atoll(arguments[3]));
   check(sqlite3_close_v2(db) == SQLITE_OK, "close");
   return code;
 }
