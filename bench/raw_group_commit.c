@@ -120,12 +120,13 @@ static void read_ids(void) {
   sqlite3_finalize(phones);
 }
 
-static sqlite3_stmt *begin, *savepoint, *find_location, *live_codes, *insert_enrollment, *count_scope, *insert_listing,
-    *count_code, *insert_event, *find_device, *insert_session, *enabled_webhooks, *history, *release, *commit;
+static sqlite3_stmt *begin, *savepoint, *find_key, *find_location, *live_codes, *insert_enrollment, *count_scope, *insert_listing,
+    *count_code, *insert_event, *find_device, *insert_session, *enabled_webhooks, *release, *commit;
 
 static void prepare_all(void) {
   begin = prepared("BEGIN IMMEDIATE");
   savepoint = prepared("SAVEPOINT body");
+  find_key = prepared("SELECT 1 FROM api_keys WHERE merchant_id = ? AND id = ? AND revoked_at IS NULL");
   find_location = prepared(
       "SELECT id, merchant_id, name, street_address, street_address2, postal_code, city, country, created_at, "
       "updated_at, version FROM locations WHERE merchant_id = ? AND id = ?");
@@ -152,9 +153,6 @@ static void prepare_all(void) {
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row_id");
   enabled_webhooks = prepared(
       "SELECT id, events FROM webhooks WHERE merchant_id = ? AND disabled_at IS NULL AND deleted_at IS NULL");
-  history = prepared(
-      "SELECT position, merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, "
-      "device_id, order_id, failure_reason FROM events WHERE merchant_id = ? AND subject_id = ? ORDER BY sequence");
   release = prepared("RELEASE body");
   commit = prepared("COMMIT");
 }
@@ -263,10 +261,18 @@ static int symbols_for_next_code(void) {
   return symbols;
 }
 
+static void demand_key(void) {
+  bind_bytes(find_key, 1, merchant, ID);
+  bind_bytes(find_key, 2, key, ID);
+  check(sqlite3_step(find_key) == SQLITE_ROW, "find key");
+  done(find_key);
+}
+
 static void create_enrollment(void) {
   struct enrollment made;
   make(&made, wall_ms());
   done(savepoint);
+  demand_key();
   bind_bytes(find_location, 1, merchant, ID);
   bind_bytes(find_location, 2, made.listed.location, ID);
   check(sqlite3_step(find_location) == SQLITE_ROW, "find location");
@@ -307,6 +313,7 @@ static void create_session(void) {
   random_id(made.id);
   made.created_at = wall_ms();
   done(savepoint);
+  demand_key();
   bind_bytes(find_device, 1, merchant, ID);
   bind_bytes(find_device, 2, device, ID);
   check(sqlite3_step(find_device) == SQLITE_ROW, "find device");
@@ -342,11 +349,6 @@ static void create_session(void) {
   log_event(&made, 1, "session.created", 0, device);
   bind_bytes(enabled_webhooks, 1, merchant, ID);
   done(enabled_webhooks);
-  bind_bytes(history, 1, merchant, ID);
-  bind_bytes(history, 2, made.id, ID);
-  check(sqlite3_step(history) == SQLITE_ROW, "history");
-  read_columns(history);
-  done(history);
   done(release);
 }
 
