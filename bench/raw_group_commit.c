@@ -370,9 +370,58 @@ static int run(void (*create_one)(void), int64_t batch, int64_t count, double se
   return 0;
 }
 
+/* The scopes that `fill` met, by kind, place and label. A row is in a dozen of them, and their totals are written once. */
+static struct scope {
+  int64_t id, more;
+} scopes[2][LOCATIONS_MAX + 1][1 + REGISTERS + STORES];
+
+static struct scope *scope_of(int kind, int place, const char *label) {
+  int index = 0, number = 0;
+  if (sscanf(label, "register:%d", &number) == 1) index = number;
+  else if (sscanf(label, "store_id:%d", &number) == 1) index = REGISTERS + number;
+  return &scopes[kind][place][index];
+}
+
+static void list_quickly(const struct element *made, int kind) {
+  int place = 0;
+  while (memcmp(locations[place], made->location, ID) != 0) place++;
+  for (int label = 0; label < made->label_count; label++) {
+    for (int with_location = 0; with_location < 2; with_location++) {
+      struct scope *scope = scope_of(kind, with_location ? place + 1 : 0, made->labels[label]);
+      if (scope->id) {
+        scope->more++;
+      } else {
+        bind_bytes(count_scope, 1, merchant, ID);
+        sqlite3_bind_int64(count_scope, 2, kind);
+        bind_bytes(count_scope, 3, made->location, with_location ? ID : 0);
+        bind_text(count_scope, 4, made->labels[label]);
+        check(sqlite3_step(count_scope) == SQLITE_ROW, "count scope");
+        scope->id = sqlite3_column_int64(count_scope, 0);
+        done(count_scope);
+      }
+      sqlite3_bind_int64(insert_listing, 1, scope->id);
+      sqlite3_bind_int64(insert_listing, 2, made->created_at);
+      bind_bytes(insert_listing, 3, made->id, ID);
+      sqlite3_bind_int64(insert_listing, 4, made->row_id);
+      done(insert_listing);
+    }
+  }
+}
+
+static void write_totals(void) {
+  sqlite3_stmt *add = prepared("UPDATE listing_scopes SET total = total + ? WHERE scope_id = ?");
+  for (struct scope *scope = &scopes[0][0][0]; scope < &scopes[0][0][0] + sizeof scopes / sizeof *scope; scope++) {
+    if (!scope->more) continue;
+    sqlite3_bind_int64(add, 1, scope->more);
+    sqlite3_bind_int64(add, 2, scope->id);
+    done(add);
+  }
+  sqlite3_finalize(add);
+}
+
 /* The rows as they are after their lives: redeemed (and no longer in the list of the unconsumed) or expired. */
 static int fill(int64_t from, int64_t count, int64_t start_ms) {
-  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON; PRAGMA cache_size = -524288");
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -524288");
   prepare_all();
   done(begin);
   for (int64_t i = from; i < from + count; i++) {
@@ -380,8 +429,8 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
     int is_consumed = random_word() % 10 < 6;
     make(&made, start_ms + i * STEP_MS);
     insert(&made, is_consumed ? "CONSUMED" : "EXPIRED", 2, 10);
-    list(&made.listed, KIND_ALL);
-    if (!is_consumed) list(&made.listed, KIND_UNCONSUMED);
+    list_quickly(&made.listed, KIND_ALL);
+    if (!is_consumed) list_quickly(&made.listed, KIND_UNCONSUMED);
     log_event(&made.listed, 1, "enrollment.created", 0, 0);
     log_event(&made.listed, 2, is_consumed ? "enrollment.consumed" : "enrollment.expired", !is_consumed, 0);
     if (i % 10000 == 9999) {
@@ -389,6 +438,7 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
       done(begin);
     }
   }
+  write_totals();
   done(commit);
   script("PRAGMA wal_checkpoint(TRUNCATE)");
   return 0;

@@ -5,7 +5,7 @@ import random
 import time
 import uuid
 
-from .base import fetch_json, say
+from .base import Failure, fetch_json, say
 from .stores import Kassa
 
 STEP_MS = 2000  # STEP_MS of raw_group_commit.c
@@ -29,8 +29,8 @@ def fill(bench, store):
             fill_postgres(growing, filled, size - BY_API - filled, start_ms)
         filled = size - BY_API
         databases.append(growing if size == sizes[-1] else growing.copy(f"size-{size}"))
-    for database in databases:
-        top_up(bench, database)
+    for size, database in zip(sizes, databases):
+        top_up(bench, database, size)
     if store.name == "PostgreSQL":
         for database in databases:
             database.settle()
@@ -39,7 +39,7 @@ def fill(bench, store):
     return databases
 
 
-def top_up(bench, database):
+def top_up(bench, database, size):
     name = database.store.name
     with Kassa(bench, database) as kassa:
         for number in range(BY_API):
@@ -50,6 +50,10 @@ def top_up(bench, database):
                 fetch_json(kassa.url, "/pos/v1/devices", None, {
                     "enrollment_code": created["enrollment_code"], "hardware_id": f"phone-{number}",
                     "platform": "ANDROID"})
+        # Exact, also of what was put there directly.
+        total = fetch_json(kassa.url, "/ipp/v1/enrollments", bench.keys[name])["total_elements"]
+        if total != size:
+            raise Failure(f"{name}: {size:,} enrollments were made, and {total:,} are told")
 
 
 def fill_postgres(database, first, count, start_ms):
