@@ -12,7 +12,7 @@ from .base import CONNECTIONS, Failure, fetch_json
 WRITING = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 READING = WRITING + " -c enable_sort=off"
 SCRIPTS = 4  # of a create: each has another location, metadata or device
-PREPARING_SECONDS = 4  # for connecting, and for each connection's preparing
+SECONDS_MAX = 60  # of pgbench, which is ended when it was measured
 SHARDS_OF_PGBENCH = 100  # beyond Kassa's own: one a connection, so that none waits for another's figures
 
 
@@ -104,23 +104,31 @@ class PgBench:
         return path
 
     def run(self, database, scripts, seconds, options, variables=None, connections=CONNECTIONS):
-        """Transactions a second, once every connection has prepared its statements."""
-        output = self.bench.processes.output(
+        """Transactions a second, from when the connections have prepared their statements."""
+        pgbench = self.bench.processes.start(
             [self.store.program("pgbench"), "--no-vacuum", "--protocol", "prepared", "--client", str(connections),
-             "--jobs", "1", "--time", str(PREPARING_SECONDS + seconds), "--progress", "1", "--host", "127.0.0.1",
+             "--jobs", "1", "--time", str(SECONDS_MAX), "--progress", "1", "--host", "127.0.0.1",
              "--port", str(self.store.port), "--username", self.store.user,
              *(part for script in scripts for part in ("--file", script)),
              *(part for name, value in ({"n": 0} | (variables or {})).items() for part in ("--define", f"{name}={value}")),
              database.name],
-            PREPARING_SECONDS + seconds + 60, stderr=subprocess.STDOUT, env=os.environ | {"PGOPTIONS": options})
-        failed = re.search(r"^number of failed transactions: (\d+)", output, re.M)
-        told = [float(rate) for rate in re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps", output, re.M)]
-        # Where other programs are at work, connecting and preparing take longer: what is told before is left out.
-        begun = next((index for index, rate in enumerate(told) if rate > 0), len(told))
-        whole = told[begun + 1:][-seconds:]
-        if (failed and int(failed[1])) or "aborted" in output or not whole:
-            raise Failure(f"pgbench had failures, or was not ready in time:\n{output}")
-        return statistics.mean(whole)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PGOPTIONS": options})
+        output, rates = "", []
+        for line in pgbench.stdout:
+            output += line
+            told = re.match(r"progress: [\d.]+ s, ([\d.]+) tps, .* (\d+) failed", line)
+            if "ERROR" in line or "aborted" in line or (told and int(told[2])):
+                raise Failure(f"pgbench had failures:\n{output}")
+            # What is told before all are connected and prepared, and the second in which that ended, is left out.
+            if told and (rates or float(told[1]) > 0):
+                rates.append(float(told[1]))
+            if len(rates) > seconds:
+                break
+        self.bench.processes.end(pgbench)
+        pgbench.stdout.close()
+        if len(rates) <= seconds:
+            raise Failure(f"pgbench was not ready in time:\n{output}")
+        return statistics.mean(rates[1:])
 
     def read(self, database, statement, seconds):
         """A statement's executions a second, its parameters bound as the program binds them."""

@@ -15,13 +15,12 @@ BASE = "/ipp/v1/enrollments"
 CREATE = "create"
 
 
-def measure(bench, report, databases):
-    for store in bench.stores:
-        check_plans(bench, report, databases[store.name])
-        of_store(bench, report, store, databases[store.name])
+def measure(bench, report, store, databases):
+    check_plans(bench, report, databases)
+    measure_latency(bench, report, store, databases)
 
 
-def of_store(bench, report, store, databases):
+def measure_latency(bench, report, store, databases):
     """Latency of each kind at each size, one connection, sizes and kinds interleaved."""
     key, options = bench.keys[store.name], bench.options
     servers, clients, requests = [], [], []

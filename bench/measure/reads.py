@@ -12,13 +12,7 @@ LABEL = "register:7"
 PAGE = "/ipp/v1/enrollments"
 
 
-def measure(bench, report, databases):
-    """On the smallest database of each store: growth is measured apart."""
-    for store in bench.stores:
-        of_store(bench, report, databases[store.name][0])
-
-
-def of_store(bench, report, database):
+def measure(bench, report, database):
     name = database.store.name
     key = bench.keys[name]
     with Kassa(bench, database) as kassa:
