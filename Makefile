@@ -13,7 +13,7 @@ STORE_SUITES := KassaServiceTests|KassaSessionTests|KassaDeliveryTests|KassaAPIT
 # The tool chains of the ten languages, what their samples import, and the browser for those of the web.
 SAMPLE_PACKAGES := chromium chromium-driver curl default-jdk-headless golang-go libmono-system-net-http4.0-cil mono-mcs \
 	mono-runtime nodejs php-cli php-curl python3 python3-requests r-base-core r-cran-httr ruby uuid-runtime
-BENCH_PACKAGES := gcc nginx-light wrk python3
+BENCH_PACKAGES := gcc nginx-light postgresql python3 python3-venv wrk
 
 .PHONY: help
 help: ## Show these lines
@@ -57,7 +57,7 @@ golden: packages ## Rewrite the generated pages under docs/reference
 	KASSA_UPDATE_GOLDEN=1 swift test --skip-build --no-parallel
 
 .PHONY: bench
-bench: build ## Measure against the engine's limit and nginx, as ratios in one run
+bench: build ## Measure both stores against their engines' limits and nginx, as ratios in one run
 	@scripts/install-packages $(BENCH_PACKAGES)
 	bench/run $(ARGUMENTS)
 

@@ -9,8 +9,14 @@
  *                                                             COUNT rows or SECONDS; prints JSON
  *   raw_group_commit fill DATABASE FROM COUNT START_MS        enrollments FROM to FROM + COUNT, CONSUMED or EXPIRED, not
  *                                                             synced
+ *   raw_group_commit read page DATABASE LABEL SECONDS         the first page of 20 of a merchant's enrollments, of all
+ *                                                             (an empty LABEL) or of those with a pair, KEY:VALUE; prints
+ *                                                             JSON
+ *   raw_group_commit read get DATABASE ID SECONDS             one enrollment, by its id in 32 hexadecimal digits
+ *   raw_group_commit statements                               those of reading, as JSON
  *
- * Keep the SQL below the same as in Sources/KassaSQLite: `bench/run` compares the rows that both left.
+ * Keep the SQL below the same as in Sources/KassaSQLite: `bench/run` compares the rows that both left, and those that both
+ * found.
  */
 #include <sqlite3.h>
 #include <stdint.h>
@@ -114,12 +120,13 @@ static void read_ids(void) {
   sqlite3_finalize(phones);
 }
 
-static sqlite3_stmt *begin, *savepoint, *find_location, *live_codes, *insert_enrollment, *count_scope, *insert_listing,
-    *count_code, *insert_event, *find_device, *insert_session, *enabled_webhooks, *history, *release, *commit;
+static sqlite3_stmt *begin, *savepoint, *find_key, *find_location, *live_codes, *insert_enrollment, *count_scope, *insert_listing,
+    *count_code, *insert_event, *find_device, *insert_session, *enabled_webhooks, *release, *commit;
 
 static void prepare_all(void) {
   begin = prepared("BEGIN IMMEDIATE");
   savepoint = prepared("SAVEPOINT body");
+  find_key = prepared("SELECT 1 FROM api_keys WHERE merchant_id = ? AND id = ? AND revoked_at IS NULL");
   find_location = prepared(
       "SELECT id, merchant_id, name, street_address, street_address2, postal_code, city, country, created_at, "
       "updated_at, version FROM locations WHERE merchant_id = ? AND id = ?");
@@ -146,9 +153,6 @@ static void prepare_all(void) {
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING row_id");
   enabled_webhooks = prepared(
       "SELECT id, events FROM webhooks WHERE merchant_id = ? AND disabled_at IS NULL AND deleted_at IS NULL");
-  history = prepared(
-      "SELECT position, merchant_id, subject_id, sequence, type, at, actor_kind, actor_id, request_id, related_id, "
-      "device_id, order_id, failure_reason FROM events WHERE merchant_id = ? AND subject_id = ? ORDER BY sequence");
   release = prepared("RELEASE body");
   commit = prepared("COMMIT");
 }
@@ -257,10 +261,18 @@ static int symbols_for_next_code(void) {
   return symbols;
 }
 
+static void demand_key(void) {
+  bind_bytes(find_key, 1, merchant, ID);
+  bind_bytes(find_key, 2, key, ID);
+  check(sqlite3_step(find_key) == SQLITE_ROW, "find key");
+  done(find_key);
+}
+
 static void create_enrollment(void) {
   struct enrollment made;
   make(&made, wall_ms());
   done(savepoint);
+  demand_key();
   bind_bytes(find_location, 1, merchant, ID);
   bind_bytes(find_location, 2, made.listed.location, ID);
   check(sqlite3_step(find_location) == SQLITE_ROW, "find location");
@@ -301,6 +313,7 @@ static void create_session(void) {
   random_id(made.id);
   made.created_at = wall_ms();
   done(savepoint);
+  demand_key();
   bind_bytes(find_device, 1, merchant, ID);
   bind_bytes(find_device, 2, device, ID);
   check(sqlite3_step(find_device) == SQLITE_ROW, "find device");
@@ -336,11 +349,6 @@ static void create_session(void) {
   log_event(&made, 1, "session.created", 0, device);
   bind_bytes(enabled_webhooks, 1, merchant, ID);
   done(enabled_webhooks);
-  bind_bytes(history, 1, merchant, ID);
-  bind_bytes(history, 2, made.id, ID);
-  check(sqlite3_step(history) == SQLITE_ROW, "history");
-  read_columns(history);
-  done(history);
   done(release);
 }
 
@@ -362,9 +370,58 @@ static int run(void (*create_one)(void), int64_t batch, int64_t count, double se
   return 0;
 }
 
+/* The scopes that `fill` met, by kind, place and label. A row is in a dozen of them, and their totals are written once. */
+static struct scope {
+  int64_t id, more;
+} scopes[2][LOCATIONS_MAX + 1][1 + REGISTERS + STORES];
+
+static struct scope *scope_of(int kind, int place, const char *label) {
+  int index = 0, number = 0;
+  if (sscanf(label, "register:%d", &number) == 1) index = number;
+  else if (sscanf(label, "store_id:%d", &number) == 1) index = REGISTERS + number;
+  return &scopes[kind][place][index];
+}
+
+static void list_quickly(const struct element *made, int kind) {
+  int place = 0;
+  while (memcmp(locations[place], made->location, ID) != 0) place++;
+  for (int label = 0; label < made->label_count; label++) {
+    for (int with_location = 0; with_location < 2; with_location++) {
+      struct scope *scope = scope_of(kind, with_location ? place + 1 : 0, made->labels[label]);
+      if (scope->id) {
+        scope->more++;
+      } else {
+        bind_bytes(count_scope, 1, merchant, ID);
+        sqlite3_bind_int64(count_scope, 2, kind);
+        bind_bytes(count_scope, 3, made->location, with_location ? ID : 0);
+        bind_text(count_scope, 4, made->labels[label]);
+        check(sqlite3_step(count_scope) == SQLITE_ROW, "count scope");
+        scope->id = sqlite3_column_int64(count_scope, 0);
+        done(count_scope);
+      }
+      sqlite3_bind_int64(insert_listing, 1, scope->id);
+      sqlite3_bind_int64(insert_listing, 2, made->created_at);
+      bind_bytes(insert_listing, 3, made->id, ID);
+      sqlite3_bind_int64(insert_listing, 4, made->row_id);
+      done(insert_listing);
+    }
+  }
+}
+
+static void write_totals(void) {
+  sqlite3_stmt *add = prepared("UPDATE listing_scopes SET total = total + ? WHERE scope_id = ?");
+  for (struct scope *scope = &scopes[0][0][0]; scope < &scopes[0][0][0] + sizeof scopes / sizeof *scope; scope++) {
+    if (!scope->more) continue;
+    sqlite3_bind_int64(add, 1, scope->more);
+    sqlite3_bind_int64(add, 2, scope->id);
+    done(add);
+  }
+  sqlite3_finalize(add);
+}
+
 /* The rows as they are after their lives: redeemed (and no longer in the list of the unconsumed) or expired. */
 static int fill(int64_t from, int64_t count, int64_t start_ms) {
-  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON; PRAGMA cache_size = -524288");
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -524288");
   prepare_all();
   done(begin);
   for (int64_t i = from; i < from + count; i++) {
@@ -372,8 +429,8 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
     int is_consumed = random_word() % 10 < 6;
     make(&made, start_ms + i * STEP_MS);
     insert(&made, is_consumed ? "CONSUMED" : "EXPIRED", 2, 10);
-    list(&made.listed, KIND_ALL);
-    if (!is_consumed) list(&made.listed, KIND_UNCONSUMED);
+    list_quickly(&made.listed, KIND_ALL);
+    if (!is_consumed) list_quickly(&made.listed, KIND_UNCONSUMED);
     log_event(&made.listed, 1, "enrollment.created", 0, 0);
     log_event(&made.listed, 2, is_consumed ? "enrollment.consumed" : "enrollment.expired", !is_consumed, 0);
     if (i % 10000 == 9999) {
@@ -381,20 +438,93 @@ static int fill(int64_t from, int64_t count, int64_t start_ms) {
       done(begin);
     }
   }
+  write_totals();
   done(commit);
   script("PRAGMA wal_checkpoint(TRUNCATE)");
   return 0;
 }
 
+#define COLUMNS \
+  "id, merchant_id, location_id, metadata, created_at, expires_at, status, version, device_id, typed_symbols, code_hash, " \
+  "token_hash, sealed_code"
+static const char find_scope_sql[] =
+    "SELECT scope_id, total FROM listing_scopes WHERE merchant_id = ? AND kind = ? AND location_id = ? AND label = ?";
+static const char page_sql[] =
+    "SELECT " COLUMNS " FROM enrollments WHERE row_id IN (SELECT row_id FROM listings AS l WHERE scope_id = ? "
+    "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) ORDER BY created_at DESC, id DESC";
+static const char get_sql[] = "SELECT " COLUMNS " FROM enrollments WHERE merchant_id = ? AND id = ?";
+
+static void print_id(const uint8_t *id, const char *before) {
+  printf("%s\"", before);
+  for (int i = 0; i < ID; i++) printf("%02x", id[i]);
+  printf("\"");
+}
+
+/* Like the server: each read a transaction, on statements that are prepared once. */
+static int read_rows(const char *what, const char *argument, double seconds) {
+  enum { PAGE = 20 };
+  uint8_t found[PAGE][ID], wanted[ID] = {0};
+  int is_page = strcmp(what, "page") == 0, rows = 0;
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536");
+  sqlite3_stmt *start_read = prepared("BEGIN DEFERRED"), *end_read = prepared("COMMIT");
+  sqlite3_stmt *find_scope = prepared(find_scope_sql), *page = prepared(page_sql), *get = prepared(get_sql);
+  for (int i = 0; !is_page && i < ID; i++) {
+    unsigned byte;
+    check(sscanf(argument + 2 * i, "%2x", &byte) == 1, "the id has not 32 hexadecimal digits");
+    wanted[i] = (uint8_t)byte;
+  }
+  struct timespec start;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  int64_t reads = 0;
+  for (; reads % 64 != 0 || seconds_since(start) < seconds; reads++) {
+    sqlite3_stmt *statement = is_page ? page : get;
+    done(start_read);
+    if (is_page) {
+      bind_bytes(find_scope, 1, merchant, ID);
+      sqlite3_bind_int64(find_scope, 2, KIND_ALL);
+      bind_bytes(find_scope, 3, 0, 0);
+      bind_text(find_scope, 4, argument);
+      check(sqlite3_step(find_scope) == SQLITE_ROW, "find scope");
+      sqlite3_bind_int64(page, 1, sqlite3_column_int64(find_scope, 0));
+      sqlite3_column_int64(find_scope, 1);
+      done(find_scope);
+      sqlite3_bind_int64(page, 2, PAGE + 1);
+      sqlite3_bind_int64(page, 3, 0);
+    } else {
+      bind_bytes(get, 1, merchant, ID);
+      bind_bytes(get, 2, wanted, ID);
+    }
+    int code;
+    for (rows = 0; (code = sqlite3_step(statement)) == SQLITE_ROW; rows++) {
+      read_columns(statement);
+      if (rows < PAGE) memcpy(found[rows], sqlite3_column_blob(statement, 0), ID);
+    }
+    check(code == SQLITE_DONE, sqlite3_sql(statement));
+    sqlite3_reset(statement);
+    done(end_read);
+  }
+  printf("{\"reads\": %lld, \"seconds\": %.6f, \"ids\": [", (long long)reads, seconds_since(start));
+  for (int i = 0; i < rows && i < PAGE; i++) print_id(found[i], i ? ", " : "");
+  printf("]}\n");
+  return 0;
+}
+
 int main(int argc, char **argv) {
+  if (argc == 2 && strcmp(argv[1], "statements") == 0) {
+    printf("[\"%s\", \"%s\", \"%s\"]\n", find_scope_sql, page_sql, get_sql);
+    return 0;
+  }
   int is_run = argc == 7 && strcmp(argv[1], "run") == 0, is_fill = argc == 6 && strcmp(argv[1], "fill") == 0;
+  int is_read = argc == 6 && strcmp(argv[1], "read") == 0;
   int is_sessions = is_run && strcmp(argv[2], "sessions") == 0;
-  if (!is_fill && !is_sessions && !(is_run && strcmp(argv[2], "enrollments") == 0)) {
+  if (!is_fill && !is_read && !is_sessions && !(is_run && strcmp(argv[2], "enrollments") == 0)) {
     fprintf(stderr, "usage: raw_group_commit run enrollments|sessions DATABASE BATCH COUNT SECONDS\n"
-                    "       raw_group_commit fill DATABASE FROM COUNT START_MS\n");
+                    "       raw_group_commit fill DATABASE FROM COUNT START_MS\n"
+                    "       raw_group_commit read page|get DATABASE LABEL|ID SECONDS\n"
+                    "       raw_group_commit statements\n");
     return 2;
   }
-  char **arguments = is_run ? argv + 3 : argv + 2;
+  char **arguments = is_run || is_read ? argv + 3 : argv + 2;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   check(sqlite3_open_v2(arguments[0], &db, flags, 0) == SQLITE_OK, arguments[0]);
   sqlite3_busy_timeout(db, 5000);
@@ -402,8 +532,9 @@ int main(int argc, char **argv) {
   read_ids();
   check(!is_sessions || device_count > 0, "there is no device");
   int64_t second = atoll(arguments[1]), third = atoll(arguments[2]);
-  int code = is_run ? run(is_sessions ? create_session : create_enrollment, second, third, atof(arguments[3]))
-                    : fill(second, third, atoll(arguments[3]));
+  int code = is_read  ? read_rows(argv[2], arguments[1], atof(arguments[2]))
+             : is_run ? run(is_sessions ? create_session : create_enrollment, second, third, atof(arguments[3]))
+                      : fill(second, third, atoll(arguments[3]));
   check(sqlite3_close_v2(db) == SQLITE_OK, "close");
   return code;
 }

@@ -132,7 +132,7 @@ extension KassaAPI: HTTPResponder {
         let call = Call(
           request: request, operation: operation, pathParameters: parameters, requestID: requestID,
           source: source(of: request, peer: context.connection.remoteAddress),
-          connection: context.connection, api: self, notes: notes)
+          connection: context.connection, api: self, service: service, notes: notes)
         let given = try await operation.respond(call)
         // A stream has no end, and so no length that a head could tell.
         if request.method == .head, given.writeStream != nil { throw RequestFailure.wrongMethod(allowed: [.get]) }

@@ -141,13 +141,21 @@ struct MetadataListings {
   func remove(_ element: Element, from kinds: [TotalKind]) throws {
     count(element, kinds, by: -1)
     if element.metadata.pairs.isEmpty { return }
-    try session.run(
-      """
-      DELETE FROM metadata_listings WHERE merchant_id = $1 AND kind = ANY ($2::bigint[])
-      AND place_id = ANY ($3::uuid[]) AND label = ANY ($4::text[]) AND created_at = $5 AND id = $6
-      """,
-      .id(element.merchantID), .integers(kinds.map(\.rawValue)), .ids(element.places), .texts(element.labels),
-      .time(element.createdAt), .bytes(element.id))
+    // Each by its whole key. One statement for all of them is planned once a connection, perhaps while the table is
+    // small; then it walks the merchant's whole part of the index, for ever.
+    for kind in kinds {
+      for place in element.places {
+        for label in element.labels {
+          try session.run(
+            """
+            DELETE FROM metadata_listings
+            WHERE merchant_id = $1 AND kind = $2 AND place_id = $3 AND label = $4 AND created_at = $5 AND id = $6
+            """,
+            .id(element.merchantID), .integer(kind.rawValue), .bytes(place), .text(label), .time(element.createdAt),
+            .bytes(element.id))
+        }
+      }
+    }
   }
 
   private func count(_ element: Element, _ kinds: [TotalKind], by delta: Int64) {

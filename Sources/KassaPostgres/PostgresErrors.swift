@@ -29,6 +29,8 @@ struct PostgresFailure: Error {
     if sqlState == "23505" {
       return .conflict(Self.constraints.first { $0.name == constraint }?.constraint ?? .identifier)
     }
+    // Nothing else is divided by.
+    if sqlState == "22012" { return .conflict(.apiKeyInForce) }
     let detail = OperatorDetail("PostgreSQL \(sqlState.isEmpty ? "connection" : sqlState): \(message)")
     if isLost || isReadOnly || isCollision { return .unavailable(detail) }
     switch sqlState.prefix(2) {

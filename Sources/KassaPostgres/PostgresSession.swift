@@ -32,6 +32,16 @@ final class PostgresSession {
 
   private let needsSnapshot: (String) -> Bool
   private var hasBegun = false
+  /// What a reading body demanded, to travel with its next statement: before that it is not known whether a snapshot is
+  /// to begin.
+  private var demands: [(sql: String, values: [PostgresValue])] = []
+  /// Answers that later bodies of the same transaction share.
+  private var shared: [SharedQuestion: PostgresResult] = [:]
+
+  private struct SharedQuestion: Hashable {
+    let sql: String
+    let subject: [UInt8]
+  }
 
   init(_ connection: PostgresConnection, _ mode: Mode, needsSnapshot: @escaping (String) -> Bool) {
     self.connection = connection
@@ -65,6 +75,23 @@ final class PostgresSession {
     try guarded { () throws(PostgresFailure) in try connection.send(sql, values) }
   }
 
+  /// Runs a statement that changes nothing and fails where something is not as the body needs it. When it does, a later
+  /// statement of the body throws, or its end does.
+  func demand(_ sql: String, _ values: PostgresValue...) throws {
+    if mode == .writing {
+      try guarded { () throws(PostgresFailure) in try connection.send(sql, values) }
+    } else {
+      demands.append((sql, values))
+    }
+  }
+
+  private func sendDemands() throws {
+    defer { demands = [] }
+    for (sql, values) in demands {
+      try guarded { () throws(PostgresFailure) in try connection.send(sql, values) }
+    }
+  }
+
   /// Runs a statement and returns how many rows it changed.
   func change(_ sql: String, _ values: PostgresValue...) throws -> Int { try change(sql, values) }
 
@@ -95,6 +122,22 @@ final class PostgresSession {
     return result.rowCount == 0 ? nil : try read(result[0])
   }
 
+  /// The rows of a question that bodies of one transaction may share: the first asks, and the others are told the same.
+  /// What was committed before the transaction began is seen by all of them. `subject` tells questions with the same
+  /// words apart.
+  func allShared<Value>(
+    _ sql: String, _ values: PostgresValue..., subject: [UInt8], read: (PostgresRow) throws -> Value
+  ) throws -> [Value] {
+    guard mode == .writing else { return try all(sql, values, read: read) }
+    let question = SharedQuestion(sql: sql, subject: subject)
+    let result = try shared[question] ?? ask(sql, values)
+    shared[question] = result
+    return try (0..<result.rowCount).map { try read(result[$0]) }
+  }
+
+  /// Has shared questions asked anew: a body changed what they are about, or was undone, and its locks with it.
+  func forgetShared() { shared = [:] }
+
   private func ask(_ sql: String, _ values: [PostgresValue]) throws -> PostgresResult {
     switch mode {
     case .singleStatement:
@@ -111,6 +154,7 @@ final class PostgresSession {
     // Rows may be locked by it.
     case .writing: isTouched = true
     }
+    try sendDemands()
     return try guarded { () throws(PostgresFailure) in try connection.ask(sql, values) }
   }
 
@@ -120,6 +164,13 @@ final class PostgresSession {
     try guarded { () throws(PostgresFailure) in
       try connection.send("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     }
+  }
+
+  /// Has what was demanded answered, of a body that asked for nothing after it.
+  func settleDemands() throws {
+    if demands.isEmpty { return }
+    try sendDemands()
+    try guarded { () throws(PostgresFailure) in _ = try connection.settle() }
   }
 
   /// Ends a snapshot; nobody waits for the answer.

@@ -94,6 +94,7 @@ final class Readers: Sendable {
       }
       do {
         let answer = try job.run(session)
+        try session.settleDemands()
         try session.endReading()
         return answer
       } catch {

@@ -48,9 +48,9 @@ struct Totals {
   /// The figures of the deployment by label.
   func ofDeployment(_ kind: TotalKind) throws -> [String: Int64] {
     var figures: [String: Int64] = [:]
-    let stored = try session.all(
+    let stored = try session.allShared(
       "SELECT label, sum(total)::bigint FROM listing_totals WHERE merchant_id = $1 AND kind = $2 GROUP BY label",
-      .bytes(Self.deployment), .integer(kind.rawValue)
+      .bytes(Self.deployment), .integer(kind.rawValue), subject: [UInt8(kind.rawValue)]
     ) { ($0.text(0), $0.integer(1)) }
     for (label, total) in stored { figures[label] = total }
     for effects in [session.earlierEffects, session.effects] {

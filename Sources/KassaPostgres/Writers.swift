@@ -209,6 +209,7 @@ final class Writers: Sendable {
         guard let failure = session.failure else { preconditionFailure("a body failed without a failure") }
         try recover(from: failure, &outcomes, on: connection, hasSavepoints: hasSavepoints)
         session.earlierEffects = Self.merged(outcomes)
+        session.forgetShared()
       }
       do {
         return try commit(outcomes, session.earlierEffects, jobs, on: connection)
@@ -218,6 +219,7 @@ final class Writers: Sendable {
         case .later(let failure):
           try recover(from: failure, &outcomes, on: connection, hasSavepoints: hasSavepoints)
           session.earlierEffects = Self.merged(outcomes)
+          session.forgetShared()
         }
       }
     }
@@ -255,6 +257,7 @@ final class Writers: Sendable {
   private func undo(
     _ session: PostgresSession, on connection: PostgresConnection, hasSavepoints: Bool
   ) throws(BatchFailure) {
+    session.forgetShared()
     try definite { () throws(PostgresFailure) in
       if hasSavepoints {
         if session.isTouched { try connection.send("ROLLBACK TO SAVEPOINT body") }

@@ -4,7 +4,7 @@ import Synchronization
 
 /// The use cases, one file a verb. Knows neither HTTP nor SQL.
 package struct KassaService: Sendable {
-  let store: any Store
+  private(set) var store: any Store
   let secrets: ServerSecrets
   package let environment: KassaEnvironment
   package let settings: ServiceSettings
@@ -22,6 +22,7 @@ package struct KassaService: Sendable {
   let hooks: ServiceHooks
   let webhookGate: any WebhookGate
   private let readiness = Readiness()
+  let knownKeys = KnownKeys()
   /// Rings after every commit of this process, and when other servers' commits may be seen.
   package let commits = CommitSignal()
 
@@ -57,6 +58,13 @@ package struct KassaService: Sendable {
   }
 
   package var now: Timestamp { clock() }
+
+  /// The same use cases on a store around this one's.
+  func on(_ store: any Store) -> KassaService {
+    var service = self
+    service.store = store
+    return service
+  }
 
   /// Appends an event to the log and queues its callbacks, in the commit of the change it tells of: the one way an event
   /// comes to be.

@@ -22,6 +22,8 @@ package enum Limits {
   package static let idempotencyDays: Int64 = 30
   /// How long a browser stays signed in: a long working day. Not prolonged by use, so that a copied cookie ends as well.
   package static let portalSignInSeconds: Int64 = 43_200
+  /// Keys that a server remembers the merchants of. Beyond it all are forgotten, and looked up again.
+  package static let knownKeysMax = 10_000
   /// Tries with fresh randomness when a new code collides with a live one.
   package static let codeCollisionTriesMax = 5
   /// Rows that one sweep changes in one transaction: bounds how long it holds up others.

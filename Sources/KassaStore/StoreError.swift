@@ -10,7 +10,7 @@ package enum StoreError: Error, Sendable {
   case unusable(OperatorDetail)
 }
 
-/// The unique constraints that a use case may meet.
+/// What a use case may meet: unique constraints, and what a body demanded.
 package enum StoreConstraint: String, Sendable, CaseIterable {
   case apiKeyHash
   case enrollmentCode
@@ -21,6 +21,8 @@ package enum StoreConstraint: String, Sendable, CaseIterable {
   case eventSequence
   case activeSessionOfDevice
   case currentPaymentMethod
+  /// `APIKeyReads.demand`: the key is unknown or revoked.
+  case apiKeyInForce
   /// A primary identifier twice: 122 random bits collided, or a caller reused one.
   case identifier
 }

@@ -96,6 +96,31 @@ struct CredentialMatrixTests {
     }
   }
 
+  /// A server that knows the key from before asks for it again with what it asks for, and says nothing else of it: not
+  /// that the question was wrong, and not that another merchant was named.
+  @Test(.timeLimit(.minutes(2))) func aKeyThatWasUsedEndsAtOnce() async throws {
+    try await withServer("playground", ["--requests-per-second-per-merchant", "0"]) { server in
+      let client = try APIClient(server)
+      let stranger = try await server.makeMerchant()
+      for operation in client.document.operations where operation.credential == .apiKey {
+        guard let good = try await client.knownGoodCall(operation.id) else { continue }
+        let (id, key) = try await client.makeKey()
+        for _ in 0..<2 { #expect(try await client.call("listEnrollments", as: .key(key)).status == 200) }
+        let foreign = ("x-merchant-id", stranger.id)
+        #expect(try await client.call("listEnrollments", as: .key(key), headers: [foreign]).status == 403)
+        #expect(try await client.call("listEnrollments", query: "page_size=x", as: .key(key)).status == 400)
+        #expect(try await client.call("revokeAPIKey", ["id": id]).status == 204)
+        let answer =
+          switch operation.id {
+          case "listEnrollments": try await client.call("listEnrollments", query: "page_size=x", as: .key(key))
+          case "listDevices": try await client.call("listDevices", as: .key(key), headers: [foreign])
+          default: try await client.call(operation.id, good.parameters, as: .key(key), json: good.json)
+          }
+        #expect(answer.status == 401, "\(operation.id): \(answer)")
+      }
+    }
+  }
+
   /// All of an answer but its date.
   private func bytes(_ answer: HTTPAnswer) -> [String] {
     ["\(answer.status)", answer.text]

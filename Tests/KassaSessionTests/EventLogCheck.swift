@@ -66,13 +66,13 @@ struct EventLogCheck {
 /// What is wrong with one session, its attempts, its events, and the network's book of them; empty when they agree.
 func disagreements(_ view: SessionView, charges: [PaymentID: SimulatedCharge], _ log: EventLogCheck) -> [String] {
   var found: [String] = []
-  if let flaw = log.flaw(view.history.map(\.event), endingIn: view.session.state) { found.append(flaw) }
+  if let flaw = log.flaw(view.history, endingIn: view.session.state) { found.append(flaw) }
   var charged: [PaymentID] = []
   for payment in view.payments where charges[payment.id]?.state == .charged { charged.append(payment.id) }
   switch view.session.state {
   case .finalized(let payment, let order):
     if charged != [payment] { found.append("finalized, and charged \(charged.count) times") }
-    let told = view.history.last { $0.event.type == .sessionFinalized }?.event.orderID
+    let told = view.history.last { $0.type == .sessionFinalized }?.orderID
     if told != order { found.append("the event names another order") }
     if view.payments.first(where: { $0.id == payment })?.state != .succeeded {
       found.append("the payment did not succeed")
@@ -84,7 +84,7 @@ func disagreements(_ view: SessionView, charges: [PaymentID: SimulatedCharge], _
     }
   }
   let (reversed, told) = (
-    view.payments.filter { $0.state == .reversed }, view.history.filter { $0.event.type == .paymentLate }
+    view.payments.filter { $0.state == .reversed }, view.history.filter { $0.type == .paymentLate }
   )
   if reversed.count != told.count { found.append("\(reversed.count) reversed, \(told.count) told") }
   for payment in reversed where charges[payment.id]?.state != .refunded { found.append("reversed and not given back") }

@@ -58,7 +58,7 @@ final class Notes: Sendable {
       if scan != .success { #expect(view.session.state == .active(nil) && network.netTaken == 0) }
       #expect(view.payment.nextAction == nil)
       let log = try EventLogCheck()
-      #expect(log.flaw(try await shop.view(id).history.map(\.event), endingIn: view.session.state) == nil)
+      #expect(log.flaw(try await shop.view(id).history, endingIn: view.session.state) == nil)
       try await shop.rest()
     }
   }
@@ -227,7 +227,7 @@ final class Notes: Sendable {
           about: view.payment.id)
       }
       #expect(try await eventually { try await shop.session(view.session.id).state.name == .finalized })
-      #expect(try await shop.view(view.session.id).history.count { $0.event.type == .sessionFinalized } == 1)
+      #expect(try await shop.view(view.session.id).history.count { $0.type == .sessionFinalized } == 1)
       #expect(network.netTaken == 100)
       #expect(network.calls("query") >= 1)
     }

@@ -158,7 +158,7 @@ import Testing
     let view = try await shop.view(id)
     #expect(view.session.state == .active(nil) && view.session.failedAttempts == 1)
     #expect(view.payments.map(\.state) == [.failed] && view.payments.first?.failureReason == .timedOut)
-    #expect(view.history.last?.event.failureReason == "TIMED_OUT")
+    #expect(view.history.last?.failureReason == "TIMED_OUT")
     #expect(try await shop.charge(payment)?.state == .voided)
     // The clerk may choose again.
     let next = try await shop.service.startPayment(.card, of: id, as: .device(device)).payment.id
@@ -305,10 +305,10 @@ import Testing
     _ = try await shop.pay(second, of: id, as: device)
     let view = try await shop.view(id)
     #expect(
-      view.history.map(\.event.type) == [.sessionCreated, .sessionActivated, .paymentFailed, .sessionFinalized])
-    #expect(view.history.map(\.event.sequence) == [1, 2, 3, 4])
-    #expect(view.history.map { $0.event.at.secondsSinceEpoch - Make.epoch.secondsSinceEpoch } == [0, 5, 10, 15])
-    #expect(view.history.map(\.event.failureReason) == [nil, nil, "INCORRECT_CVC", nil])
+      view.history.map(\.type) == [.sessionCreated, .sessionActivated, .paymentFailed, .sessionFinalized])
+    #expect(view.history.map(\.sequence) == [1, 2, 3, 4])
+    #expect(view.history.map { $0.at.secondsSinceEpoch - Make.epoch.secondsSinceEpoch } == [0, 5, 10, 15])
+    #expect(view.history.map(\.failureReason) == [nil, nil, "INCORRECT_CVC", nil])
     #expect(view.payments.map(\.id) == [first, second])
     try await expectSound(id, in: shop)
     await shop.close()

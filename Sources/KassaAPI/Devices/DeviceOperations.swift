@@ -16,7 +16,7 @@ enum DeviceOperations {
       let now = call.service.now
       return .json(200, jsonObject { DeviceWire.write(call.principal.device, at: now, &$0) })
     },
-    .merchant("listDevices", .get, "/ipp/v1/devices") { call in
+    .merchant("listDevices", .get, "/ipp/v1/devices", key: .within) { call in
       var query = try call.query
       let filter = DeviceFilter(
         locationID: query.identifier("location_id", of: Location.self), metadata: query.metadata())
@@ -30,7 +30,7 @@ enum DeviceOperations {
           DeviceWire.write(device, at: now, &object)
         })
     },
-    .merchant("getDevice", .get, "/ipp/v1/devices/{id}") { call in
+    .merchant("getDevice", .get, "/ipp/v1/devices/{id}", key: .within) { call in
       let device = try await call.service.device(try call.call.pathID("id"), as: call.principal)
       let now = call.service.now
       return .json(200, jsonObject { DeviceWire.write(device, at: now, &$0) })

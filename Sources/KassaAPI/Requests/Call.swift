@@ -16,10 +16,9 @@ struct Call: Sendable {
   let source: String
   let connection: any Channel
   let api: KassaAPI
+  var service: KassaService
   /// What the log and the metrics learn on the way.
   let notes: RequestNotes
-
-  var service: KassaService { api.service }
 
   /// The identifier in the path. Throws `ServiceFailure.notFound` when it is none: it names nothing of anybody's.
   func pathID<Entity>(_ name: String) throws -> Identifier<Entity> {

@@ -12,12 +12,26 @@ enum MerchantAuthentication {
       } else {
         try await authenticateByKey(call)
       }
+    try admit(principal, call)
+    return principal
+  }
+
+  /// The caller whose key is known from before, and the check that it is in force still, which is to be made in the
+  /// operation's own transaction. `nil` for everybody else, and for what a browser sends.
+  static func recognized(_ call: Call) -> KeyCheck? {
+    guard call.request.headers[.portal] == nil, let header = try? call.header(.authorization),
+      let (username, key) = credential(header)
+    else { return nil }
+    return call.service.recognizeMerchant(key: key, username: username, requestID: call.requestID)
+  }
+
+  /// Throws what must not be done for whoever this is: another merchant's, or too much.
+  static func admit(_ principal: MerchantPrincipal, _ call: Call) throws {
     call.notes.note(merchant: principal.merchantID)
     if let named = try call.header(.merchantID), MerchantID(text: named) != principal.merchantID {
       throw ServiceFailure.merchantMismatch
     }
     try call.api.rateLimiter.take(principal.merchantID, nowNanoseconds: monotonicNanoseconds())
-    return principal
   }
 
   private static func authenticateByKey(_ call: Call) async throws -> MerchantPrincipal {

@@ -1,5 +1,6 @@
 import HTTPTypes
 import KassaService
+import KassaStore
 
 /// One operation of the API: the one place that names its method, path, credential and body, and what answers it.
 /// The table of all of them routes requests and is held against `openapi.yaml`.
@@ -39,14 +40,40 @@ package struct Operation: Sendable {
     }
   }
 
+  /// When a merchant's key is found to be in force.
+  enum KeyCheckTime {
+    /// By a transaction of its own, before anything else.
+    case before
+    /// By the operation's own transactions, if the key is known from before: a whole trip to the store less. For what is
+    /// answered at once, from the store.
+    case within
+  }
+
   /// An operation of a merchant's backend.
   static func merchant(
-    _ id: String, _ method: HTTPRequest.Method, _ path: String, body: Body = .none,
+    _ id: String, _ method: HTTPRequest.Method, _ path: String, body: Body = .none, key: KeyCheckTime = .before,
     _ respond: @escaping @Sendable (MerchantCall) async throws -> Answer
   ) -> Operation {
     Operation(id: id, method: method, path: path, credential: .apiKey) { call in
-      let principal = try await MerchantAuthentication.authenticate(call)
-      return try await respond(MerchantCall(call: call, bodyRule: body, principal: principal))
+      guard key == .within, let check = MerchantAuthentication.recognized(call) else {
+        let principal = try await MerchantAuthentication.authenticate(call)
+        return try await respond(MerchantCall(call: call, bodyRule: body, principal: principal))
+      }
+      var checking = call
+      checking.service = check.service
+      let answer: Answer
+      do {
+        try MerchantAuthentication.admit(check.principal, call)
+        answer = try await respond(MerchantCall(call: checking, bodyRule: body, principal: check.principal))
+      } catch let error as StoreError {
+        throw error
+      } catch {
+        // What was refused before the key was asked for: of one that is revoked nothing else is said than that.
+        try await check.finish()
+        throw error
+      }
+      try await check.finish()
+      return answer
     }
   }
 

@@ -16,7 +16,7 @@ enum ReceiptOperations {
 enum ReceiptWire {
   static func body(_ receipt: ReceiptView) -> [UInt8] {
     let (view, session) = (receipt.view, receipt.view.session)
-    let finalizedAt = view.history.last { $0.event.type == .sessionFinalized }?.event.at
+    let finalizedAt = view.history.last { $0.type == .sessionFinalized }?.at
     return jsonObject { object in
       object.member("session_id", session.id)
       object.member("order_id", receipt.order.order.id)

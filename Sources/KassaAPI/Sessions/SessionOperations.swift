@@ -5,7 +5,7 @@ import KassaStore
 /// Contract, section 6.
 enum SessionOperations {
   static let all: [Operation] = [
-    .merchant("createSession", .post, "/ipp/v1/sessions", body: .json) { call in
+    .merchant("createSession", .post, "/ipp/v1/sessions", body: .json, key: .within) { call in
       var query = try call.query
       let locationID = query.identifier("location_id", of: Location.self)
       try query.finish()
@@ -15,7 +15,7 @@ enum SessionOperations {
         input, as: call.principal, once: try call.once(body, render: SessionWire.created))
       return .answered(created, render: SessionWire.created)
     },
-    .merchant("listSessions", .get, "/ipp/v1/sessions") { call in
+    .merchant("listSessions", .get, "/ipp/v1/sessions", key: .within) { call in
       var query = try call.query
       let filter = SessionFilter(
         deviceID: query.identifier("device_id", of: Device.self),
@@ -26,7 +26,7 @@ enum SessionOperations {
       let found = try await call.service.sessions(filter, page, as: call.principal)
       return .json(200, pageBody(found, page, position: SessionWire.position, write: SessionWire.write))
     },
-    .merchant("getSession", .get, "/ipp/v1/sessions/{session_id}") { call in
+    .merchant("getSession", .get, "/ipp/v1/sessions/{session_id}", key: .within) { call in
       let view = try await call.service.session(
         try call.call.pathID("session_id"), as: .merchant(call.principal))
       return .json(200, jsonObject { SessionWire.write(view, &$0) })

@@ -126,8 +126,7 @@ enum SessionWire {
       let reason: String?
     }
     var entries = view.history.map {
-      Entry(
-        at: $0.event.at, what: $0.event.type.rawValue, sequence: $0.event.sequence, reason: $0.event.failureReason)
+      Entry(at: $0.at, what: $0.type.rawValue, sequence: $0.sequence, reason: $0.failureReason)
     }
     let delivery = view.session.delivery
     for (at, what) in [

@@ -12,6 +12,7 @@ struct PostgresWebhooks: WebhookTable {
 
   func insert(_ destination: WebhookDestination) throws {
     let details = destination.details
+    session.forgetShared()
     try session.run(
       "INSERT INTO webhooks (\(Self.columns)) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
       .id(destination.id), .id(destination.merchantID), .text(details.name), .text(details.url.text),
@@ -48,17 +49,18 @@ struct PostgresWebhooks: WebhookTable {
 
   /// In a write body they stay until its commit, so that no delivery is left without its destination.
   func enabled(of merchant: MerchantID) throws -> [(id: WebhookID, subscription: WebhookSubscription)] {
-    try session.all(
+    try session.allShared(
       """
       SELECT id, events FROM webhooks
       WHERE merchant_id = $1 AND disabled_at IS NULL AND deleted_at IS NULL\(session.locking("FOR KEY SHARE"))
       """,
-      .id(merchant)
+      .id(merchant), subject: merchant.bytes
     ) { (id: try $0.id(0), subscription: Self.subscription($0.optionalText(1))) }
   }
 
   func update(_ destination: WebhookDestination) throws -> Bool {
     let details = destination.details
+    session.forgetShared()
     let updated = try session.change(
       """
       UPDATE webhooks SET name = $1, url = $2, events = $3, sealed_secret = $4, previous_sealed_secret = $5,
@@ -84,7 +86,8 @@ struct PostgresWebhooks: WebhookTable {
   }
 
   func delete(_ destination: WebhookDestination, at now: Timestamp) throws -> Bool {
-    try session.change(
+    session.forgetShared()
+    return try session.change(
       """
       UPDATE webhooks SET deleted_at = $1, version = $2, sealed_secret = ''::bytea, previous_sealed_secret = NULL,
       previous_secret_until = NULL WHERE merchant_id = $3 AND id = $4 AND version = $2::bigint - 1 AND deleted_at IS NULL

@@ -57,6 +57,13 @@ struct SQLiteAPIKeys: APIKeyTable {
       "SELECT \(Self.columns) FROM api_keys WHERE merchant_id = ? AND id = ?", .id(merchant), .id(id), read: Self.key)
   }
 
+  func demand(_ id: APIKeyID, of merchant: MerchantID) throws {
+    let found = try connection.first(
+      "SELECT 1 FROM api_keys WHERE merchant_id = ? AND id = ? AND revoked_at IS NULL", .id(merchant), .id(id)
+    ) { _ in true }
+    guard found != nil else { throw StoreError.conflict(.apiKeyInForce) }
+  }
+
   func page(of merchant: MerchantID, _ page: PageRequest) throws -> Page<APIKey> {
     try TablePages(connection: connection).page(of: merchant, page, table: "api_keys", columns: Self.columns, Self.key)
   }

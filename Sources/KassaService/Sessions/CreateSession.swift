@@ -36,12 +36,9 @@ extension KassaService {
         id: id, merchantID: merchant, deviceID: device.id, locationID: device.locationID, cart: input.cart,
         details: input.details, createdAt: now, expiresAt: now.adding(seconds: life))
       try transaction.sessions.insert(session)
-      try record(
-        session.creation, of: session,
-        origin: principal.origin, at: now, in: transaction)
-      return SessionView(
-        session: session, payments: [],
-        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: merchant))
+      let event = try record(
+        session.creation, of: session, origin: principal.origin, at: now, in: transaction)
+      return SessionView(session: session, payments: [], history: [event])
     }
     if case .fresh(let view) = answered { signals.wake(view.session.deviceID) }
     return answered

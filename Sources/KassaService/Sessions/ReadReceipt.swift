@@ -30,7 +30,7 @@ extension KassaService {
       guard let session = try transaction.sessions.find(id, of: merchant) else { throw ServiceFailure.notFound }
       return SessionView(
         session: session, payments: try transaction.payments.all(of: id, merchant: merchant),
-        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: merchant))
+        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: merchant).map(\.event))
     }
     return try await receipt(view)
   }

@@ -7,11 +7,11 @@ package struct SessionView: Sendable {
   /// Oldest first.
   package let payments: [Payment]
   /// In order. Empty where it was not asked for.
-  package let history: [LoggedEvent]
+  package let history: [Event]
   /// By which it can be paid now: none once it is over, and where nobody asked.
   package let methods: [PaymentMethod]
 
-  init(session: Session, payments: [Payment], history: [LoggedEvent], methods: [PaymentMethod] = []) {
+  init(session: Session, payments: [Payment], history: [Event], methods: [PaymentMethod] = []) {
     self.session = session
     self.payments = payments
     self.history = history
@@ -25,7 +25,8 @@ extension KassaService {
       let session = try visibleSession(id, to: actor, in: transaction)
       return SessionView(
         session: session, payments: try transaction.payments.all(of: id, merchant: session.merchantID),
-        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: session.merchantID),
+        history: try transaction.events.history(of: id.of(EventSubject.self), merchant: session.merchantID).map(
+          \.event),
         methods: try methods(for: session, in: transaction))
     }
   }

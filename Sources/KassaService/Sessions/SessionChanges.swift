@@ -61,16 +61,18 @@ extension KassaService {
     for event in change.events { try record(event, of: session, origin: origin, at: now, in: transaction) }
   }
 
+  @discardableResult
   func record(
     _ emitted: Session.Change.Emitted, of session: Session, origin: ChangeOrigin, at now: Timestamp,
     in transaction: any WriteTransaction
-  ) throws {
+  ) throws -> Event {
     let order: OrderID? = if case .finalized(_, let order) = session.state { order } else { nil }
-    try record(
-      Event(
-        merchantID: session.merchantID, subjectID: session.id.of(EventSubject.self), sequence: emitted.sequence,
-        type: emitted.type, at: now, actor: origin.actor, requestID: origin.requestID, deviceID: session.deviceID,
-        orderID: order, failureReason: emitted.reason), in: transaction)
+    let event = Event(
+      merchantID: session.merchantID, subjectID: session.id.of(EventSubject.self), sequence: emitted.sequence,
+      type: emitted.type, at: now, actor: origin.actor, requestID: origin.requestID, deviceID: session.deviceID,
+      orderID: order, failureReason: emitted.reason)
+    try record(event, in: transaction)
+    return event
   }
 
   /// The session, if the actor may see it. Throws `notFound` otherwise.

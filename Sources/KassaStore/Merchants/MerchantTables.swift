@@ -37,6 +37,9 @@ package protocol APIKeyReads {
   /// The key whose SHA-256 is `hash`, revoked or not.
   func find(hash: [UInt8]) throws -> APIKey?
   func find(_ id: APIKeyID, of merchant: MerchantID) throws -> APIKey?
+  /// Makes the transaction one of a key in force: throws `conflict(.apiKeyInForce)`, here or at the latest when the body
+  /// ends, if the key is unknown or revoked. Costs no wait for an answer of its own where the engine can do without.
+  func demand(_ id: APIKeyID, of merchant: MerchantID) throws
   /// The merchant's keys, revoked ones too.
   func page(of merchant: MerchantID, _ page: PageRequest) throws -> Page<APIKey>
 }

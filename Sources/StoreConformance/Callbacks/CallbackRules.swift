@@ -6,6 +6,9 @@ extension StoreConformance {
   static let webhookRules = [
     Rule("a webhook is kept whole, changed from the version before, and deleted") { try await $0.webhooksAreKept() },
     Rule("a merchant's enabled webhooks are told, and no others") { try await $0.enabledWebhooksAreTold() },
+    Rule("enabled webhooks are told as they are, whatever other bodies ask at the same time") {
+      try await $0.enabledWebhooksAreToldAnew()
+    },
   ]
 
   static let deliveryRules = [
@@ -43,6 +46,58 @@ extension StoreConformance {
       let page = try await store.read { try $0.webhooks.page(of: merchant.id, PageRequest(number: 0, size: 5)) }
       #expect(page.content.isEmpty && page.totalElements == 0)
       #expect(try await store.write { try $0.webhooks.count(of: merchant.id) } == 0)
+    }
+  }
+
+  /// Bodies that are run together may share what they ask: never beyond a change, a refusal, or an answer that was given.
+  func enabledWebhooksAreToldAnew() async throws {
+    struct Refused: Error {}
+    try await withStore { store async throws in
+      let maker = Maker()
+      let merchants = [maker.merchant(), maker.merchant()]
+      try await store.write { transaction in
+        for merchant in merchants { try transaction.merchants.insert(merchant) }
+      }
+      let changed = try maker.webhook(of: merchants[0].id)
+      let seen = try await store.write { transaction -> [Int] in
+        let before = try transaction.webhooks.enabled(of: merchants[0].id).count
+        try transaction.webhooks.insert(changed)
+        let (made, others) = (
+          try transaction.webhooks.enabled(of: merchants[0].id).count,
+          try transaction.webhooks.enabled(of: merchants[1].id).count
+        )
+        var deleted = changed
+        _ = deleted.delete()
+        _ = try transaction.webhooks.delete(deleted, at: Maker.epoch)
+        return [before, made, others, try transaction.webhooks.enabled(of: merchants[0].id).count]
+      }
+      #expect(seen == [0, 1, 0, 0])
+
+      // Each makes a webhook, and then sees at least those that it heard of; among askers, and some that are undone.
+      let heard = Shared(0)
+      _ = try await racing(120) { number in
+        let merchant = merchants[number % 2].id
+        if number % 6 == 0 {
+          let webhook = try maker.webhook(of: merchants[0].id)
+          try await store.write { try $0.webhooks.insert(webhook) }
+          heard.withLock { $0 += 1 }
+        } else if number % 6 == 1 {
+          let undone = try maker.webhook(of: merchant)
+          await #expect(throws: Refused.self) {
+            try await store.write { transaction in
+              _ = try transaction.webhooks.enabled(of: merchant)
+              try transaction.webhooks.insert(undone)
+              throw Refused()
+            }
+          }
+        } else {
+          let least = heard.withLock { $0 }
+          let told = try await store.write { try $0.webhooks.enabled(of: merchants[0].id).count }
+          #expect(told >= least)
+          #expect(try await store.write { try $0.webhooks.enabled(of: merchants[1].id).isEmpty })
+        }
+      }
+      #expect(try await store.write { try $0.webhooks.enabled(of: merchants[0].id).count } == 20)
     }
   }
 

@@ -16,6 +16,9 @@ extension StoreConformance {
     Rule("API keys are found by hash and id, revoked or not") { try await $0.apiKeysAreFound() },
     Rule("an API key's hash and identifier are unique") { try await $0.apiKeysAreUnique() },
     Rule("an API key is revoked once") { try await $0.apiKeysAreRevokedOnce() },
+    Rule("a transaction that demands a key is done only while it is in force") {
+      try await $0.demandedKeysAreInForce()
+    },
     Rule("API keys are paged") { try await $0.apiKeysArePaged() },
   ]
 
@@ -84,6 +87,59 @@ extension StoreConformance {
       let revoked = try await store.read { try $0.apiKeys.find(hash: key.hash) }
       #expect(revoked?.revokedAt == end)
       #expect(try await store.read { try $0.apiKeys.find(key.id, of: merchant.id) } == revoked)
+    }
+  }
+
+  func demandedKeysAreInForce() async throws {
+    try await withStore { store async throws in
+      let maker = Maker()
+      let (merchant, other) = (maker.merchant(), maker.merchant())
+      let key = maker.apiKey(of: merchant.id)
+      try await store.write { transaction in
+        try transaction.merchants.insert(merchant)
+        try transaction.merchants.insert(other)
+        try transaction.apiKeys.insert(key)
+      }
+      func read(_ id: APIKeyID, of owner: MerchantID) async throws -> [Int] {
+        let one = try await store.read { transaction in
+          try transaction.apiKeys.demand(id, of: owner)
+          return try transaction.merchants.all().count
+        }
+        // Of several questions, and of none.
+        let two = try await store.read { transaction in
+          try transaction.apiKeys.demand(id, of: owner)
+          return try transaction.merchants.all().count + (transaction.merchants.find(merchant.id) == nil ? 0 : 1)
+        }
+        try await store.read { try $0.apiKeys.demand(id, of: owner) }
+        return [one, two]
+      }
+      for _ in 0..<2 { #expect(try await read(key.id, of: merchant.id) == [2, 3]) }
+      func expectRefusal(_ id: APIKeyID, of owner: MerchantID) async {
+        await expectConflict(.apiKeyInForce) {
+          _ = try await store.read { transaction in
+            try transaction.apiKeys.demand(id, of: owner)
+            return try transaction.merchants.all().count
+          }
+        }
+        await expectConflict(.apiKeyInForce) {
+          _ = try await store.read { transaction in
+            try transaction.apiKeys.demand(id, of: owner)
+            return [try transaction.merchants.find(merchant.id), try transaction.merchants.find(other.id)]
+          }
+        }
+        await expectConflict(.apiKeyInForce) { try await store.read { try $0.apiKeys.demand(id, of: owner) } }
+        await expectConflict(.apiKeyInForce) {
+          try await store.write { transaction in
+            try transaction.apiKeys.demand(id, of: owner)
+            try transaction.merchants.insert(maker.merchant())
+          }
+        }
+      }
+      await expectRefusal(key.id, of: other.id)
+      await expectRefusal(maker.id(), of: merchant.id)
+      #expect(try await store.write { try $0.apiKeys.revoke(key.id, of: merchant.id, at: Maker.epoch) })
+      await expectRefusal(key.id, of: merchant.id)
+      #expect(try await store.read { try $0.merchants.all().count } == 2)
     }
   }
 
