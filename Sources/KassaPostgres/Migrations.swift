@@ -3,8 +3,12 @@ import KassaStore
 /// Brings a database's schema up to date.
 enum Migrations {
   /// Applies what is missing, alone among all programs that open the database. Throws `StoreError.unusable` for a
-  /// database that is newer than this program, or another program's.
-  static func run(on connection: PostgresConnection, database: String, makesSchema: Bool) throws {
+  /// database that is newer than this program, or another program's, or, unless `isCopying`, one into which a copy has not
+  /// finished. Unless `appliesSteps`, a database that lacks some is refused too.
+  static func run(
+    on connection: PostgresConnection, database: String, makesSchema: Bool, isCopying: Bool = false,
+    appliesSteps: Bool = true
+  ) throws {
     do {
       if connection.parameter("server_encoding") != "UTF8" {
         throw StoreError.unusable(
@@ -17,10 +21,15 @@ enum Migrations {
       }
       _ = try connection.ask("SELECT pg_advisory_lock($1)", [.integer(AdvisoryLock.migrations.key([]))])
       // The connection is used for this alone, and its end gives the lock back whatever happens.
-      let applied = try appliedSteps(on: connection, database: database, makesSchema: makesSchema)
+      let applied = try appliedSteps(
+        on: connection, database: database, makesSchema: makesSchema, isCopying: isCopying)
       if let newest = applied.max(), newest > Schema.steps.count {
         throw StoreError.unusable(
           OperatorDetail("\(database) was made by a newer Kassa; run that version, or restore a backup made before"))
+      }
+      if !appliesSteps, applied.count < Schema.steps.count {
+        throw StoreError.unusable(
+          OperatorDetail("\(database) was made by an older Kassa: bring it up to date with kassa migrate first"))
       }
       for step in Schema.steps where !applied.contains(step.number) {
         try connection.runScript(
@@ -41,7 +50,7 @@ enum Migrations {
 
   /// The numbers of the steps that were applied. Makes their table in an empty database.
   private static func appliedSteps(
-    on connection: PostgresConnection, database: String, makesSchema: Bool
+    on connection: PostgresConnection, database: String, makesSchema: Bool, isCopying: Bool
   ) throws -> [Int64] {
     let tables = try connection.ask(
       "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
@@ -49,6 +58,7 @@ enum Migrations {
     if !names.isEmpty, !names.contains("kassa_migrations") {
       throw StoreError.unusable(OperatorDetail("\(database) is a database of another program"))
     }
+    if names.contains(CopiedTable.unfinishedMark), !isCopying { throw CopiedTable.isUnfinished(database) }
     if names.isEmpty, !makesSchema {
       throw StoreError.unusable(
         OperatorDetail("\(database) is empty: name another with --database-url, or make it Kassa's with kassa migrate"))
@@ -75,12 +85,7 @@ enum Migrations {
     let stored = try connection.ask("SELECT value FROM installation WHERE name = 'cluster'")
     if stored.rowCount == 1, stored[0].bytes(0) == cluster { return }
     try connection.send("BEGIN")
-    try connection.send(
-      """
-      UPDATE event_clock SET xid_offset = greatest(xid_offset, 1
-      + ((SELECT coalesce(max(position), 0) FROM events) >> \(EventClock.transactionShift))
-      - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
-      """)
+    try connection.send(clockAlignment)
     try connection.send(
       """
       INSERT INTO installation (name, value) VALUES ('cluster', $1)
@@ -89,4 +94,11 @@ enum Migrations {
       [.bytes(cluster)])
     _ = try connection.ask("COMMIT")
   }
+
+  /// Makes positions of now on follow all that there are.
+  static let clockAlignment = """
+    UPDATE event_clock SET xid_offset = greatest(xid_offset, 1
+    + ((SELECT coalesce(max(position), 0) FROM events) >> \(EventClock.transactionShift))
+    - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+    """
 }
