@@ -28,6 +28,7 @@ run: packages ## Build, and start the playground on http://127.0.0.1:8080
 .PHONY: test
 test: packages lint ## Check the format, build, and run all tests, those in a browser too
 	@scripts/install-packages $(TEST_PACKAGES)
+	scripts/check-examples
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)
 	@echo "Once more on PostgreSQL: the suites that keep something in a store …"

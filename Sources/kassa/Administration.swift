@@ -45,6 +45,9 @@ struct AdministrationOptions: ParsableArguments {
     } catch ServiceFailure.notFound {
       await end()
       throw SettingsError("there is nothing with this id in \(settings.database)")
+    } catch let error as StoreError {
+      await end()
+      throw KassaServer.worded(error, settings.database)
     } catch {
       await end()
       throw error

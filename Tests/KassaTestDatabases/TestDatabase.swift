@@ -36,6 +36,15 @@ package struct TestDatabase: Sendable {
 
   private init(place: Place) { self.place = place }
 
+  /// This file, whatever the test run's databases are.
+  package static func file(_ path: String) -> TestDatabase { TestDatabase(place: .file(path)) }
+
+  /// A new database of the test run's own PostgreSQL, with Kassa's schema and nothing in it.
+  package static func postgres() throws -> TestDatabase {
+    let (address, url) = try PostgresCluster.shared().makeNamedDatabase()
+    return TestDatabase(place: .server(address, url: url))
+  }
+
   package func open() throws -> any Store {
     switch place {
     case .file(let path): try SQLiteStore(path: path)

@@ -39,7 +39,7 @@ package struct InstallationCopy {
 
   private let source: any CopyEnd
   private let target: any CopyEnd
-  private let secretKeyCheck: [UInt8]
+  private let destination: DatabaseAddress
   private let columns: [CopiedTable: [String]]
   private let rows: [CopiedTable: Int64]
   private let isResumed: Bool
@@ -53,7 +53,7 @@ package struct InstallationCopy {
   /// for the operator, when it cannot be: then neither database was changed, but for the schema of an empty target.
   package init(from: DatabaseAddress, to: DatabaseAddress, secrets: ServerSecrets) throws {
     guard from != to else { throw SettingsError("a database cannot be copied to itself") }
-    secretKeyCheck = secrets.check
+    destination = to
     do {
       let source = try Self.open(from, asSource: true)
       do {
@@ -61,7 +61,7 @@ package struct InstallationCopy {
         do {
           columns = try Self.columns(source, target)
           rows = try Dictionary(uniqueKeysWithValues: CopiedTable.allCases.map { ($0, try source.count($0)) })
-          isResumed = try Self.begin(source, from, target, to, rows, columns, secretKeyCheck)
+          isResumed = try Self.begin(source, from, target, to, rows, columns, secrets.check)
           (self.source, self.target) = (source, target)
         } catch {
           target.close()
@@ -71,8 +71,8 @@ package struct InstallationCopy {
         source.close()
         throw error
       }
-    } catch {
-      throw Self.worded(error)
+    } catch let error as StoreError {
+      throw KassaServer.worded(error, to)
     }
   }
 
@@ -160,8 +160,8 @@ package struct InstallationCopy {
       let tables = try compare(progress)
       if tables.allSatisfy(\.isEqual) { try target.finishCopy() }
       return tables
-    } catch {
-      throw Self.worded(error)
+    } catch let error as StoreError {
+      throw KassaServer.worded(error, destination)
     }
   }
 
@@ -235,15 +235,6 @@ package struct InstallationCopy {
       let bytes = page.reduce(0) { $0 + $1.reduce(0) { $0 + $1.byteCount } }
       if bytes > pageBytesMax { limit = max(pageRows.lowerBound, limit / 2) }
       if bytes < pageBytesMax / 4 { limit = min(pageRows.upperBound, limit * 2) }
-    }
-  }
-
-  private static func worded(_ error: any Error) -> any Error {
-    switch error {
-    case StoreError.unusable(let detail), StoreError.unavailable(let detail), StoreError.indeterminate(let detail):
-      SettingsError(detail.text)
-    case StoreError.conflict(let constraint): SettingsError("a row is there already (\(constraint.rawValue))")
-    default: error
     }
   }
 }
