@@ -96,18 +96,3 @@ extension Identifier: CustomStringConvertible {
   /// The wire form: 36 characters, lower case.
   package var description: String { String(decoding: textBytes, as: UTF8.self) }
 }
-
-/// The value of one hexadecimal digit in any case, or `nil`.
-package func hexadecimalValue(_ byte: UInt8) -> UInt8? {
-  switch byte {
-  case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-  case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-  case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-  default: nil
-  }
-}
-
-/// The lower-case hexadecimal digit of a value below 16.
-package func hexadecimalDigit(_ nibble: UInt8) -> UInt8 {
-  nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
-}

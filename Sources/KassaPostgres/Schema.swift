@@ -328,7 +328,9 @@ enum Schema {
       refusal TEXT COLLATE "C" CHECK ((refusal IS NOT NULL) = (state = 'REFUSED')),
       settled_at BIGINT CHECK ((settled_at IS NULL) = (state = 'REQUESTED')),
       provider_references TEXT COLLATE "C" NOT NULL,
-      check_at BIGINT CHECK ((check_at IS NULL) = (state <> 'REQUESTED')),
+      check_at BIGINT CHECK (
+        CASE state WHEN 'REQUESTED' THEN check_at IS NOT NULL
+        WHEN 'DONE' THEN check_at IS NULL OR kind = 'REFUND' ELSE check_at IS NULL END),
       checks BIGINT NOT NULL,
       PRIMARY KEY (merchant_id, id)
     );

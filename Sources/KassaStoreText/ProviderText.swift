@@ -23,18 +23,13 @@ package enum ProviderText {
 
   /// Bytes as hexadecimal digits.
   package static func encoded(_ bytes: [String: [UInt8]]) -> String {
-    encoded(bytes.mapValues { $0.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined() })
+    encoded(bytes.mapValues { hexadecimalText($0) })
   }
 
   package static func bytes(_ text: String) throws -> [String: [UInt8]] {
     try texts(text).mapValues { digits in
-      let digits = Array(digits.utf8)
-      return try stride(from: 0, to: digits.count, by: 2).map { index in
-        guard index + 1 < digits.count,
-          let byte = UInt8(String(decoding: digits[index...index + 1], as: UTF8.self), radix: 16)
-        else { throw damaged }
-        return byte
-      }
+      guard let bytes = KassaDomain.bytes(hexadecimal: digits) else { throw damaged }
+      return bytes
     }
   }
 

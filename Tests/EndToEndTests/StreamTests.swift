@@ -105,7 +105,7 @@ extension EndToEnd {
         }
         if round.isMultiple(of: 2) { try await stream.reset() } else { await stream.close() }
         // Back at once, or only after something happened in the meantime.
-        if staysAway, !isLast { await breaks.waitUntilOver(round) }
+        if staysAway, !isLast { await breaks.stayAway(round) }
       }
       return seen
     }
@@ -119,7 +119,9 @@ extension EndToEnd {
         let perPhone = 1 + 2 * (Self.rounds - 1)
         // The last phone is the control: it comes back without its cursor.
         let control = phones.count - 1
-        let breaks = Barrier(parties: phones.count)
+        let staysAway = phones.indices.filter { !$0.isMultiple(of: 4) }
+        #expect(staysAway.contains(control))
+        let breaks = Barrier(parties: phones.count, stayingAway: staysAway.count)
         let made = Mutex<[String: [String]]>([:])
 
         let seen = try await withThrowingTaskGroup(of: (Int, [EventStream.Frame]).self) { group in
@@ -129,7 +131,7 @@ extension EndToEnd {
                 index,
                 try await Self.follow(
                   phone, sessions: perPhone, breaks: breaks,
-                  staysAway: !index.isMultiple(of: 4), dropsCursor: index == control)
+                  staysAway: staysAway.contains(index), dropsCursor: index == control)
               )
             }
           }
@@ -147,7 +149,9 @@ extension EndToEnd {
           await breaks.waitForAll(0)
           try await make(phones)
           for round in 0..<Self.rounds - 1 {
+            // Most are gone before the next are made, the control among them; the others leave while they are made.
             breaks.breakOff(round)
+            await breaks.waitUntilAway(round)
             try await make(phones)
             await breaks.end(round)
             try await make(phones)
@@ -485,35 +489,49 @@ extension EndToEnd {
 /// Where many meet, once per round, and are then sent away together.
 private actor Barrier {
   private let parties: Int
+  private let stayingAway: Int
   private var arrived: [Int: Int] = [:]
-  private var waiting: [Int: [CheckedContinuation<Void, Never>]] = [:]
+  private var left: [Int: Int] = [:]
   private var over: Set<Int> = []
-  private var away: [Int: [CheckedContinuation<Void, Never>]] = [:]
+  private var waiting: [CheckedContinuation<Void, Never>] = []
   private nonisolated let broken = Mutex<Set<Int>>([])
 
-  init(parties: Int) { self.parties = parties }
+  init(parties: Int, stayingAway: Int) {
+    self.parties = parties
+    self.stayingAway = stayingAway
+  }
 
   func arrive(_ round: Int) {
     arrived[round, default: 0] += 1
-    guard arrived[round] == parties else { return }
-    for continuation in waiting.removeValue(forKey: round) ?? [] { continuation.resume() }
+    wakeAll()
   }
 
-  func waitForAll(_ round: Int) async {
-    if arrived[round] == parties { return }
-    await withCheckedContinuation { waiting[round, default: []].append($0) }
+  func waitForAll(_ round: Int) async { await wait { arrived[round] == parties } }
+
+  /// Returns when the round is over.
+  func stayAway(_ round: Int) async {
+    left[round, default: 0] += 1
+    wakeAll()
+    await wait { over.contains(round) }
   }
+
+  func waitUntilAway(_ round: Int) async { await wait { left[round] == stayingAway } }
 
   func end(_ round: Int) {
     over.insert(round)
-    for continuation in away.removeValue(forKey: round) ?? [] { continuation.resume() }
-  }
-
-  func waitUntilOver(_ round: Int) async {
-    if over.contains(round) { return }
-    await withCheckedContinuation { away[round, default: []].append($0) }
+    wakeAll()
   }
 
   nonisolated func breakOff(_ round: Int) { broken.withLock { _ = $0.insert(round) } }
   nonisolated func isBroken(_ round: Int) -> Bool { broken.withLock { $0.contains(round) } }
+
+  private func wait(until condition: () -> Bool) async {
+    while !condition() { await withCheckedContinuation { waiting.append($0) } }
+  }
+
+  private func wakeAll() {
+    let woken = waiting
+    waiting = []
+    for continuation in woken { continuation.resume() }
+  }
 }

@@ -122,15 +122,20 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
     }
   }
 
-  @Test func aReaderThatIsBusyWithAnotherAttemptIsLeftAlone() async throws {
+  /// A reader collects for the attempt that it was told of last; the one before is over, and not shown to be waiting.
+  @Test func aReaderIsTakenOverByTheNextAttempt() async throws {
     try await withBench { bench in
       let (first, second) = (try bench.charge(), try bench.charge())
       #expect(await bench.start(first).answer == .pending)
-      #expect(await bench.start(second).answer == .notPaid(.notStarted))
-      #expect(await bench.cancel(second).answer == .notPaid(.notStarted))
-      #expect(await tap(bench, first))
-      #expect(await bench.settle(first).answer == .paid(Self.visa))
-      #expect(try intent(bench, second).state == "canceled")
+      #expect(await bench.settle(first).answer == .pending)
+      #expect(await bench.start(second).answer == .pending)
+      #expect(await bench.settle(first).answer == .notPaid(.cancelled))
+      #expect(try intent(bench, first).state == "canceled")
+      // The end of the first leaves the reader alone.
+      #expect(await bench.cancel(first).answer == .notPaid(.cancelled))
+      #expect(await bench.settle(second).answer == .pending)
+      #expect(await tap(bench, second))
+      #expect(await bench.settle(second).answer == .paid(Self.visa))
     }
   }
 
@@ -364,24 +369,84 @@ typealias StripeBench = PortBench<StripeEmulator, StripeTerminalProvider>
     }
   }
 
-  @Test func aRefundThatFailsLaterIsRefused() async throws {
+  /// Reserves and captures 10,000 with the test card of this number.
+  private func paid(_ bench: StripeBench, withCard number: String) async throws -> Charge {
+    let charge = try bench.charge(10_000)
+    #expect(await bench.start(charge).answer == .pending)
+    #expect(bench.emulator.hold(card: number, to: try intent(bench, charge).id) == nil)
+    #expect(await bench.query(charge).answer == .paid(CardSummary(brand: "visa", lastFour: String(number.suffix(4)))))
+    #expect(await bench.capture(bench.movement(charge, 10_000)).answer == .done)
+    return charge
+  }
+
+  @Test func aRefundThatIsUnderWayIsDoneLater() async throws {
     try await withBench { bench in
-      let charge = try bench.charge(10_000)
-      #expect(await bench.start(charge).answer == .pending)
-      let presented = await bench.adapter.api.post(
-        "test_helpers/terminal/readers/\(StripeEmulator.reader)/present_payment_method",
-        [("type", "card_present"), ("card_present[number]", "4000000000005126")], key: nil,
-        within: CallBudget(milliseconds: 5000))
-      guard case .object = presented else {
-        Issue.record("the card was not taken")
-        return
-      }
-      #expect(await bench.query(charge).answer == .paid(CardSummary(brand: "visa", lastFour: "5126")))
-      #expect(await bench.capture(bench.movement(charge, 10_000)).answer == .done)
-      let part = bench.movement(charge, 1_000)
+      let part = bench.movement(try await paid(bench, withCard: "4000000000007726"), 1_000)
       #expect(await bench.refund(part).answer == .pending)
-      #expect(bench.isRefused(await bench.untilDecided(part)))
       #expect(bench.emulator.world.ledger.netTaken == ["SEK": 10_000])
+      #expect(await bench.untilDecided(part).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 9_000])
+    }
+  }
+
+  @Test func aRefundThatCameBackIsRefusedWhenAskedAgain() async throws {
+    try await withBench { bench in
+      let part = bench.movement(try await paid(bench, withCard: "4000000000005126"), 1_000)
+      #expect(await bench.refund(part).answer == .done)
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 9_000])
+      bench.emulator.world.clock.advance(seconds: StripeEmulator.refundSeconds)
+      #expect(bench.isRefused(await bench.refund(part)))
+      #expect(bench.emulator.world.ledger.netTaken == ["SEK": 10_000])
+    }
+  }
+
+  /// The card's bank sends a refund back that was done: the merchant is told, the books agree, and it may be made again.
+  /// Told by nobody, or by somebody else, the books disagree: that is the control.
+  @Test func aRefundThatComesBackIsTold() async throws {
+    try await ProviderShop.with(.stripe) { shop in
+      let emulator = try #require(shop.emulator as? StripeEmulator)
+      let (session, payment) = try await shop.awaiting(on: try await shop.pair())
+      let intent = try #require(shop.emulated(payment)?.id)
+      #expect(emulator.hold(card: "4000000000005126", to: intent) == nil)
+      await emulator.world.notifications.deliver()
+      try await shop.wait("it is paid") { try await shop.state(session) == .finalized }
+      try await shop.rest()
+      func view() async throws -> OrderView { try await shop.service.orderView(ofSession: session, as: shop.merchant) }
+      let order = try await view().order.id
+      let refund = MoveMoney(amount: 4_000, reference: nil, description: nil)
+      #expect(try await shop.service.refund(refund, of: order, as: shop.backend).movement.state.name == .done)
+      try await shop.expectAgreement([session])
+
+      shop.advance(StripeEmulator.refundSeconds)
+      try await shop.rest()
+      // Nobody told: the control.
+      let taken = emulator.world.ledger.netTaken["SEK"]
+      #expect(taken == ProviderShop.amount)
+      #expect(try await shop.booked([session]) == ProviderShop.amount - 4_000)
+      let failure = try #require(
+        emulator.world.notifications.waiting.first { $0.event == "refund.failed" })
+      /// As Stripe signs it now, with `more` behind what was signed.
+      func tell(more: [UInt8] = []) async throws -> Int {
+        let headers = failure.headers(emulator.world.clock.now)
+        return try await shop.send(NotificationRequest(url: failure.url, headers: headers, body: failure.body + more))
+      }
+      #expect(try await tell(more: [0x20]) == 401)
+      try await shop.rest()
+      #expect(try await shop.booked([session]) == ProviderShop.amount - 4_000)
+
+      #expect(try await tell() == 204)
+      try await shop.rest()
+      try await shop.expectAgreement([session])
+      let after = try await view()
+      #expect(after.refunds.map(\.state.name) == [.refused] && after.order.refundable == ProviderShop.amount)
+      let events = try await shop.store.read {
+        try $0.events.history(of: order.of(EventSubject.self), merchant: shop.backend.merchantID)
+      }.map(\.event)
+      #expect(events.map(\.type) == [.orderCreated, .captureCreated, .refundCreated, .refundFailed])
+      // Told twice, it is told once.
+      #expect(try await tell() == 204)
+      try await shop.rest()
+      #expect(try await view().order.sequence == after.order.sequence)
     }
   }
 

@@ -16,7 +16,7 @@ import Testing
   private static func commands(upTo amount: Int64) -> [Order.Command] {
     OrderMovement.Kind.allCases.flatMap { kind in
       (0...amount).flatMap { [Order.Command.ask(kind, $0), .done(kind, $0), .refused(kind, $0)] }
-    }
+    } + (0...amount).map { .refundCameBack($0) }
   }
 
   /// Whatever is asked for and answered in whatever order: no more is captured than was authorized, no more refunded than
@@ -44,6 +44,9 @@ import Testing
           if case .done(let kind, let part) = command { #expect(moved == (kind == .release ? 0 : part)) }
           if case .ask = command { #expect(moved == 0 && event == nil) }
           if case .refused = command { #expect(moved == 0) }
+          if case .refundCameBack(let part) = command {
+            #expect(part > 0 && moved == -part && event?.type == .refundFailed)
+          }
           waiting.append(next)
         } catch {
           #expect(next == order, "a refused command changed the order: \(error)")
@@ -92,6 +95,35 @@ import Testing
     }
   }
 
+  /// A refund that is done may come back, but only while it is in doubt; nothing else that is settled may.
+  @Test func onlyADoubtedRefundComesBack() throws {
+    func movement(_ kind: OrderMovement.Kind, _ state: OrderMovement.State) throws -> OrderMovement {
+      OrderMovement(
+        id: try Make.id(31), merchantID: try Make.id(2), orderID: try Make.id(21), kind: kind, amount: 7,
+        reference: nil, description: nil, createdAt: Make.epoch, state: state, checkAt: nil)
+    }
+    let (done, refused) = (
+      OrderMovement.State.done(at: Make.epoch), OrderMovement.State.refused("came back", at: Make.waitingEnd)
+    )
+    var refund = try movement(.refund, done)
+    let isDoubted = refund.doubt(at: Make.epoch)
+    #expect(isDoubted && refund.checkAt == Make.epoch)
+    #expect(refund.settle(.requested) == nil && refund.checkAt == Make.epoch)
+    var confirmed = refund
+    #expect(confirmed.settle(.done(at: Make.waitingEnd)) == nil && confirmed.state == done && confirmed.checkAt == nil)
+    #expect(confirmed.settle(refused) == nil && confirmed.state == done)
+    #expect(refund.settle(refused) == .refundCameBack(7) && refund.state == refused && refund.checkAt == nil)
+    #expect(refund.settle(done) == nil && refund.state == refused)
+    for (kind, state) in [
+      (OrderMovement.Kind.capture, done), (.release, done), (.refund, refused), (.refund, .requested),
+    ] {
+      var other = try movement(kind, state)
+      let before = other
+      let isDoubted = other.doubt(at: Make.epoch)
+      #expect(!isDoubted && other == before)
+    }
+  }
+
   // MARK: The page
 
   /// `docs/reference/orders.md` is made from the domain itself; `KASSA_UPDATE_GOLDEN=1` rewrites it.
@@ -123,6 +155,7 @@ import Testing
       ("30 captured", .done(.capture, 30)), ("capture of 30 refused", .refused(.capture, 30)),
       ("ask to refund 30", .ask(.refund, 30)), ("ask to refund 100", .ask(.refund, 100)),
       ("30 refunded", .done(.refund, 30)), ("refund of 30 refused", .refused(.refund, 30)),
+      ("refund of 30 came back", .refundCameBack(30)),
       ("ask to cancel", .ask(.release, 0)), ("cancelled", .done(.release, 0)),
       ("cancelling refused", .refused(.release, 0)),
     ]

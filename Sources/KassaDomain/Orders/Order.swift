@@ -61,6 +61,8 @@ package struct Order: Equatable, Sendable {
     case done(OrderMovement.Kind, Int64)
     /// The provider is certain that it was not done and never will be.
     case refused(OrderMovement.Kind, Int64)
+    /// The customer's bank sent back what was refunded: it may be refunded again.
+    case refundCameBack(Int64)
   }
 
   /// An event of an edge.
@@ -121,6 +123,7 @@ package struct Order: Equatable, Sendable {
     case .ask(let kind, let amount): try ask(kind, amount)
     case .done(let kind, let amount): try settle(kind, amount, isDone: true)
     case .refused(let kind, let amount): try settle(kind, amount, isDone: false)
+    case .refundCameBack(let amount): try takeBack(amount)
     }
   }
 
@@ -164,6 +167,12 @@ package struct Order: Equatable, Sendable {
       version += 1
       return nil
     }
+  }
+
+  private mutating func takeBack(_ amount: Int64) throws(Refusal) -> Emitted {
+    guard amount > 0, amount <= money.refunded else { throw .nothingAskedFor }
+    money.refunded -= amount
+    return emitted(.refundFailed)
   }
 
   private mutating func emitted(_ type: EventType) -> Emitted {

@@ -13,7 +13,7 @@ package struct OrderMovement: Equatable, Sendable {
   package private(set) var state: State
   /// What the provider calls it.
   package private(set) var references: ProviderReferences
-  /// When to ask again if nothing is known before; `nil` once it is settled.
+  /// When to ask again if nothing is known before; `nil` once it is settled and not in doubt.
   package var checkAt: Timestamp?
   /// Times that were asked without a certain answer: the pause between them grows with it.
   package var checks: Int
@@ -27,7 +27,7 @@ package struct OrderMovement: Equatable, Sendable {
   package enum State: Equatable, Sendable {
     /// The provider was asked and has not decided, or is not known to have. May follow: `done`, `refused`.
     case requested
-    /// Certain. Nothing follows.
+    /// Certain. Of a refund may follow: `refused`, when the customer's bank sent the money back (`doubt`).
     case done(at: Timestamp)
     /// Certain; the words are the provider's, for the merchant. Nothing follows.
     case refused(String, at: Timestamp)
@@ -73,18 +73,31 @@ package struct OrderMovement: Equatable, Sendable {
     if merged.bytes <= ProviderReferences.bytesMax { self.references = merged }
   }
 
-  /// The provider decided. Returns what the order is told; `nil` when it was settled before, which stays as it is.
+  /// The provider decided. Returns what the order is told; `nil` when it was settled before, which stays as it is, unless
+  /// it is in doubt.
   package mutating func settle(_ outcome: State) -> Order.Command? {
-    guard state == .requested else { return nil }
-    switch outcome {
-    case .requested: return nil
-    case .done:
-      (state, checkAt) = (outcome, nil)
+    guard state == .requested || checkAt != nil, outcome != .requested else { return nil }
+    let before = state
+    checkAt = nil
+    switch (before, outcome) {
+    case (.requested, .done):
+      state = outcome
       return .done(kind, amount)
-    case .refused:
-      (state, checkAt) = (outcome, nil)
+    case (.requested, .refused):
+      state = outcome
       return .refused(kind, amount)
+    case (.done, .refused):
+      state = outcome
+      return .refundCameBack(amount)
+    default: return nil
     }
+  }
+
+  /// A refund that was done may have come back: it is asked for again at `now`. Returns whether this is one.
+  package mutating func doubt(at now: Timestamp) -> Bool {
+    guard kind == .refund, case .done = state else { return false }
+    checkAt = now
+    return true
   }
 }
 

@@ -10,7 +10,7 @@ struct StripeBook {
   var readers: [String: Reader]
   var refunds: [String: Refund] = [:]
   var refundOrder: [String] = []
-  /// Those that are going to fail.
+  /// Those that something is still going to become of.
   var refundsUnderWay: Set<String> = []
   var endpoints: [Endpoint] = []
   var kept: [String: (fingerprint: [UInt8], response: EmulatorResponse)] = [:]
@@ -47,6 +47,8 @@ struct StripeBook {
     let intent: String
     let card: StripeCard
     let amount: Int64
+    let currency: String
+    let createdAt: Timestamp
     var captured: Int64 = 0
     /// Refunds under way are in it.
     var refunded: Int64 = 0
@@ -80,6 +82,8 @@ struct StripeBook {
       object.member("label", "Emulated")
       object.member("livemode", false)
       object.member("location", StripeEmulator.location)
+      object.member("metadata", object: { _ in })
+      object.member("serial_number", "emulated-\(id)")
       object.member("status", id == StripeEmulator.offlineReader ? "offline" : "online")
       guard let action else {
         object.memberNull("action")
@@ -129,6 +133,7 @@ struct StripeBook {
     let url: String
     let secret: String
     let events: Set<String>
+    let apiVersion: String?
   }
 
   func intent(_ id: String, parameter: String = "intent") throws(StripeRefusal) -> Intent {
@@ -200,6 +205,15 @@ extension StripeBook.Charge {
   fileprivate func write(_ object: inout JSONWriter) {
     object.member("id", id)
     object.member("object", "charge")
+    object.member("billing_details", object: { _ in })
+    object.member("captured", captured > 0)
+    object.member("created", createdAt.secondsSinceEpoch)
+    object.member("currency", currency)
+    object.member("disputed", false)
+    object.member("livemode", false)
+    object.member("metadata", object: { _ in })
+    object.member("refunded", captured > 0 && refunded == captured)
+    object.member("status", card.decline == nil ? "succeeded" : "failed")
     object.member("amount", amount)
     object.member("amount_captured", captured)
     object.member("amount_refunded", refunded)
@@ -213,6 +227,10 @@ extension StripeBook.Charge {
           object: { object in
             object.member("brand", card.brand)
             object.member("last4", card.lastFour)
+            object.member("exp_month", Int64(12))
+            object.member("exp_year", Int64(2040))
+            object.member("incremental_authorization_supported", false)
+            object.member("overcapture_supported", false)
           })
       })
   }
@@ -228,14 +246,22 @@ struct StripeCard {
   let brand: String
   let lastFour: String
   let decline: Decline?
-  let isRefundFailing: Bool
+  let refund: Refund
 
-  static let working = StripeCard(brand: "visa", lastFour: "4242", decline: nil, isRefundFailing: false)
+  enum Refund {
+    case prompt
+    /// Is under way for a while.
+    case slow
+    /// Is done, and comes back.
+    case comesBack
+  }
+
+  static let working = StripeCard(brand: "visa", lastFour: "4242", decline: nil, refund: .prompt)
 
   static func declined(_ declineCode: String) -> StripeCard {
     StripeCard(
       brand: "visa", lastFour: "0002", decline: Decline(code: code(for: declineCode), declineCode: declineCode),
-      isRefundFailing: false)
+      refund: .prompt)
   }
 
   /// Some declines have a code of their own; the others are `card_declined` with more in the decline code.
@@ -259,13 +285,14 @@ extension StripeCard {
   init?(number: String) {
     let lastFour = String(number.suffix(4))
     switch number {
-    case "4242424242424242", "4000000000005126":
-      self.init(brand: "visa", lastFour: lastFour, decline: nil, isRefundFailing: number == "4000000000005126")
+    case "4242424242424242": self.init(brand: "visa", lastFour: lastFour, decline: nil, refund: .prompt)
+    case "4000000000007726": self.init(brand: "visa", lastFour: lastFour, decline: nil, refund: .slow)
+    case "4000000000005126": self.init(brand: "visa", lastFour: lastFour, decline: nil, refund: .comesBack)
     default:
       guard let declineCode = Self.declines[number] else { return nil }
       self.init(
         brand: "visa", lastFour: lastFour,
-        decline: Decline(code: Self.code(for: declineCode), declineCode: declineCode), isRefundFailing: false)
+        decline: Decline(code: Self.code(for: declineCode), declineCode: declineCode), refund: .prompt)
     }
   }
 }

@@ -17,6 +17,9 @@ struct StripeCall {
     guard request.header("authorization") == "Bearer \(StripeEmulator.secretKey)" else {
       throw StripeRefusal(status: 401, type: "invalid_request_error", code: nil)
     }
+    if let version = request.header("stripe-version"), !Self.isVersion(version) {
+      throw StripeRefusal(status: 400, type: "invalid_request_error", code: nil)
+    }
     let isReading = request.method == "GET"
     let isForm = request.header("content-type")?.hasPrefix("application/x-www-form-urlencoded") ?? false
     guard isReading || request.body.isEmpty || isForm, let fields = isReading ? request.query : request.form else {
@@ -38,6 +41,9 @@ struct StripeCall {
     fingerprint = Array(request.path.utf8) + [0] + request.body
   }
 
+  /// A day, and since 2024 the name of a release: `2025-03-31.basil`.
+  static func isVersion(_ text: String) -> Bool { text.wholeMatch(of: /[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[a-z]+)?/) != nil }
+
   func all(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
 
   func first(_ name: String) -> String? { all(name).first }
@@ -50,7 +56,10 @@ struct StripeCall {
   }
 
   func integer(_ name: String, in range: ClosedRange<Int64>) throws(StripeRefusal) -> Int64 {
-    guard let number = Int64(try text(name)), range.contains(number) else { throw .parameter(name) }
+    guard let number = Int64(try text(name)), range.contains(number) else {
+      throw StripeRefusal(
+        status: 400, type: "invalid_request_error", code: "parameter_invalid_integer", parameter: name)
+    }
     return number
   }
 
@@ -73,6 +82,12 @@ enum StripeParameters {
     "payment_intent", "process_config[skip_tipping]", "process_config[enable_customer_cancellation]",
   ]
   static let present: Set<String> = ["type", "card_present[number]", "amount_tip"]
+  /// Events about what is played here.
+  static let events: Set<String> = [
+    "payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.amount_capturable_updated",
+    "payment_intent.canceled", "terminal.reader.action_succeeded", "terminal.reader.action_failed", "refund.created",
+    "refund.updated", "refund.failed",
+  ]
   static let createWebhook: Set<String> = ["url", "enabled_events[]", "description", "api_version", "metadata[]"]
 }
 
@@ -86,7 +101,7 @@ struct StripeRefusal: Error {
   var isKept = false
 
   static func parameter(_ name: String) -> StripeRefusal {
-    StripeRefusal(status: 400, type: "invalid_request_error", code: "parameter_invalid", parameter: name)
+    StripeRefusal(status: 400, type: "invalid_request_error", code: nil, parameter: name)
   }
 
   static func missing(_ name: String) -> StripeRefusal {
@@ -117,9 +132,10 @@ struct StripeAnswer {
     body = writer.bytes
   }
 
-  static func list(_ elements: [(inout JSONWriter) -> Void], hasMore: Bool) -> StripeAnswer {
+  static func list(_ elements: [(inout JSONWriter) -> Void], hasMore: Bool, url: String) -> StripeAnswer {
     StripeAnswer { object in
       object.member("object", "list")
+      object.member("url", url)
       object.member("has_more", hasMore)
       object.member("data", array: { list in for element in elements { list.elementObject(element) } })
     }

@@ -21,7 +21,7 @@ package final class StripeEmulator: ProviderEmulator {
   package static let slowReader = "tmr_emulated_slow"
   /// Hears nothing, so that every command to it times out.
   package static let deafReader = "tmr_emulated_deaf"
-  /// How long a refund that fails is on its way before it does.
+  /// After how long a refund that is under way, or is going to fail, does.
   package static let refundSeconds: Int64 = 1
   /// The pauses between tries of a webhook.
   static let webhookPausesSeconds: [Int64] = [60, 300, 1800, 7200, 18_000, 36_000]
@@ -41,7 +41,10 @@ package final class StripeEmulator: ProviderEmulator {
   }
 
   package func refusal(status: Int) -> EmulatorResponse {
-    StripeRefusal(status: status, type: status == 429 ? "rate_limit_error" : "api_error", code: nil).response
+    StripeRefusal(
+      status: status, type: status == 429 ? "invalid_request_error" : "api_error",
+      code: status == 429 ? "rate_limit" : nil
+    ).response
   }
 
   // MARK: Buyers
@@ -77,6 +80,16 @@ package final class StripeEmulator: ProviderEmulator {
     }
   }
 
+  /// Holds the test card of this number to the reader, or to the phone. Returns what is wrong with it.
+  package func hold(card number: String, to id: String) -> String? {
+    guard let card = StripeCard(number: number) else { return "it is no test card" }
+    return book.withLock { book in
+      guard book.intents[id]?.status == .requiresPaymentMethod else { return "nobody asks for a card" }
+      present(card, to: id, in: &book)
+      return nil
+    }
+  }
+
   package func timePassed() {
     let now = world.clock.now
     book.withLock { book in
@@ -84,9 +97,18 @@ package final class StripeEmulator: ProviderEmulator {
         guard let refund = book.refunds[id], now >= refund.createdAt.adding(seconds: Self.refundSeconds) else {
           continue
         }
-        book.refunds[id]?.status = .failed
-        book.charges[refund.charge]?.refunded -= refund.amount
         book.refundsUnderWay.remove(id)
+        let currency = refund.currency.uppercased()
+        if refund.status == .pending {
+          book.refunds[id]?.status = .succeeded
+          world.ledger.giveBack(refund.amount, currency, of: refund.intent, "refund")
+          tell("refund.updated", about: id, in: book)
+        } else {
+          book.refunds[id]?.status = .failed
+          book.charges[refund.charge]?.refunded -= refund.amount
+          world.ledger.take(refund.amount, currency, of: refund.intent, "refund that came back")
+          tell("refund.failed", about: id, in: book)
+        }
       }
     }
   }
@@ -171,6 +193,7 @@ package final class StripeEmulator: ProviderEmulator {
 
   private func createIntent(_ book: inout StripeBook, _ call: StripeCall) throws(StripeRefusal) -> StripeAnswer {
     let amount = try call.integer("amount", in: 1...99_999_999)
+    if let description = call.first("description"), description.count > 1000 { throw .parameter("description") }
     let currency = try call.text("currency")
     guard currency.utf8.count == 3, currency == currency.lowercased() else { throw .parameter("currency") }
     guard call.all("payment_method_types[]") == ["card_present"] else { throw .parameter("payment_method_types") }
@@ -195,15 +218,16 @@ package final class StripeEmulator: ProviderEmulator {
   private func searchIntents(_ book: inout StripeBook, _ call: StripeCall) throws(StripeRefusal) -> StripeAnswer {
     let parts = try call.text("query").split(separator: "'", omittingEmptySubsequences: false).map(String.init)
     guard parts.count == 5, parts[0] == "metadata[", parts[2] == "]:" else { throw .parameter("query") }
+    let limit = call.first("limit") == nil ? 10 : Int(try call.integer("limit", in: 1...100))
     let found = book.order.reversed().compactMap { book.intents[$0] }.filter { $0.metadata[parts[1]] == parts[3] }
     return StripeAnswer { object in
       object.member("object", "search_result")
-      object.member("has_more", false)
+      object.member("has_more", found.count > limit)
       object.member("url", "/v1/payment_intents/search")
       object.member(
         "data",
         array: { list in
-          for intent in found.prefix(10) { list.elementObject { book.write(intent, isExpanded: false, &$0) } }
+          for intent in found.prefix(limit) { list.elementObject { book.write(intent, isExpanded: false, &$0) } }
         })
     }
   }
@@ -245,7 +269,9 @@ package final class StripeEmulator: ProviderEmulator {
   /// A card is held to the reader that collects for this PaymentIntent.
   private func present(_ card: StripeCard, to id: String, in book: inout StripeBook) {
     guard var intent = book.intents[id] else { return }
-    let charge = StripeBook.Charge(id: book.name("ch"), intent: id, card: card, amount: intent.amount)
+    let charge = StripeBook.Charge(
+      id: book.name("ch"), intent: id, card: card, amount: intent.amount, currency: intent.currency,
+      createdAt: world.clock.now)
     book.charges[charge.id] = charge
     intent.latestCharge = charge.id
     let reader = book.readers.values.first { $0.action?.intent == id && $0.action?.status == .inProgress }
@@ -277,9 +303,12 @@ package final class StripeEmulator: ProviderEmulator {
   // MARK: Refunds
 
   private func createRefund(_ book: inout StripeBook, _ call: StripeCall) throws(StripeRefusal) -> StripeAnswer {
+    if let reason = call.first("reason"), !["duplicate", "fraudulent", "requested_by_customer"].contains(reason) {
+      throw .parameter("reason")
+    }
     let intent = try book.intent(try call.text("payment_intent"), parameter: "payment_intent")
     guard let id = intent.latestCharge, let charge = book.charges[id], charge.captured > 0 else {
-      throw StripeRefusal(status: 400, type: "invalid_request_error", code: "charge_not_captured", isKept: true)
+      throw StripeRefusal(status: 400, type: "invalid_request_error", code: nil, isKept: true)
     }
     let rest = charge.captured - charge.refunded
     guard rest > 0 else {
@@ -291,13 +320,12 @@ package final class StripeEmulator: ProviderEmulator {
     }
     let refund = StripeBook.Refund(
       id: book.name("re"), charge: id, intent: intent.id, amount: amount, currency: intent.currency,
-      metadata: call.metadata, createdAt: call.at, status: charge.card.isRefundFailing ? .pending : .succeeded)
+      metadata: call.metadata, createdAt: call.at, status: charge.card.refund == .slow ? .pending : .succeeded)
     book.refunds[refund.id] = refund
     book.refundOrder.append(refund.id)
     book.charges[id]?.refunded += amount
-    if refund.status == .pending {
-      book.refundsUnderWay.insert(refund.id)
-    } else {
+    if charge.card.refund != .prompt { book.refundsUnderWay.insert(refund.id) }
+    if refund.status == .succeeded {
       world.ledger.giveBack(amount, intent.currency.uppercased(), of: intent.id, "refund")
     }
     return StripeAnswer { refund.write(&$0) }
@@ -313,7 +341,8 @@ package final class StripeEmulator: ProviderEmulator {
     let intent = call.first("payment_intent")
     let found = book.refundOrder.reversed().compactMap { book.refunds[$0] }
       .filter { intent == nil || $0.intent == intent }
-    return StripeAnswer.list(found.prefix(limit).map { refund in { refund.write(&$0) } }, hasMore: found.count > limit)
+    return StripeAnswer.list(
+      found.prefix(limit).map { refund in { refund.write(&$0) } }, hasMore: found.count > limit, url: "/v1/refunds")
   }
 
   // MARK: Readers
@@ -333,7 +362,8 @@ package final class StripeEmulator: ProviderEmulator {
     let limit = call.first("limit") == nil ? 10 : Int(try call.integer("limit", in: 1...100))
     let readers = book.readers.values.sorted { $0.id < $1.id }
     return StripeAnswer.list(
-      readers.prefix(limit).map { reader in { reader.write(&$0) } }, hasMore: readers.count > limit)
+      readers.prefix(limit).map { reader in { reader.write(&$0) } }, hasMore: readers.count > limit,
+      url: "/v1/terminal/readers")
   }
 
   private func readReader(_ book: inout StripeBook, _ call: StripeCall) throws(StripeRefusal) -> StripeAnswer {
@@ -346,6 +376,14 @@ package final class StripeEmulator: ProviderEmulator {
     return StripeAnswer { object in
       object.member("id", Self.location)
       object.member("object", "terminal.location")
+      object.member(
+        "address",
+        object: { address in
+          address.member("country", "SE")
+          address.member("city", "Stockholm")
+          address.member("line1", "Emulated 1")
+          address.member("postal_code", "111 22")
+        })
       object.member("display_name", "My Store")
       object.member("livemode", false)
       object.member("metadata", object: { _ in })
@@ -365,9 +403,10 @@ package final class StripeEmulator: ProviderEmulator {
     case Self.deafReader: throw refused("terminal_reader_timeout")
     default: break
     }
-    if let action = reader.action, action.status == .inProgress, action.intent != intent.id {
-      throw refused("terminal_reader_busy")
+    for name in ["process_config[skip_tipping]", "process_config[enable_customer_cancellation]"] {
+      if let value = call.first(name), value != "true", value != "false" { throw .parameter(name) }
     }
+    // What it was doing has not begun to be processed: here a card is authorised in the moment in which it is held to it.
     reader.action = StripeBook.Action(intent: intent.id)
     book.readers[reader.id] = reader
     if reader.id == Self.slowReader { throw refused("terminal_reader_timeout") }
@@ -404,14 +443,22 @@ package final class StripeEmulator: ProviderEmulator {
       throw StripeRefusal(status: 400, type: "invalid_request_error", code: "url_invalid")
     }
     let events = call.all("enabled_events[]")
-    guard !events.isEmpty else { throw .parameter("enabled_events") }
+    guard !events.isEmpty, events.allSatisfy({ $0 == "*" || StripeParameters.events.contains($0) }) else {
+      throw .parameter("enabled_events")
+    }
+    if let version = call.first("api_version"), !StripeCall.isVersion(version) { throw .parameter("api_version") }
     let endpoint = StripeBook.Endpoint(
-      id: book.name("we"), url: url, secret: "whsec_\(book.secret())", events: Set(events))
+      id: book.name("we"), url: url, secret: "whsec_\(book.secret())", events: Set(events),
+      apiVersion: call.first("api_version"))
     book.endpoints.append(endpoint)
     return StripeAnswer { object in
       object.member("id", endpoint.id)
       object.member("object", "webhook_endpoint")
       object.member("url", endpoint.url)
+      object.member("api_version", endpoint.apiVersion)
+      object.member("created", call.at.secondsSinceEpoch)
+      object.member("description", call.first("description"))
+      object.member("metadata", object: { _ in })
       object.member("status", "enabled")
       object.member("livemode", false)
       object.member("secret", endpoint.secret)
@@ -426,6 +473,8 @@ package final class StripeEmulator: ProviderEmulator {
       let body = StripeAnswer { object in
         object.member("id", event)
         object.member("object", "event")
+        object.member("api_version", endpoint.apiVersion)
+        object.member("pending_webhooks", Int64(1))
         object.member("created", now.secondsSinceEpoch)
         object.member("livemode", false)
         object.member("type", type)
@@ -437,6 +486,7 @@ package final class StripeEmulator: ProviderEmulator {
               object: { object in
                 if let intent = book.intents[id] { book.write(intent, isExpanded: false, &object) }
                 if let reader = book.readers[id] { reader.write(&object) }
+                if let refund = book.refunds[id] { refund.write(&object) }
               })
           })
       }.body
@@ -449,10 +499,9 @@ package final class StripeEmulator: ProviderEmulator {
         ) { at in
           let time = String(at.secondsSinceEpoch)
           let code = HMAC<SHA256>.authenticationCode(for: Array("\(time).".utf8) + body, using: key)
-          let digits = code.flatMap { [hexadecimalDigit($0 >> 4), hexadecimalDigit($0 & 0xf)] }
           return [
             ("content-type", "application/json; charset=utf-8"),
-            ("stripe-signature", "t=\(time),v1=\(String(decoding: digits, as: UTF8.self))"),
+            ("stripe-signature", "t=\(time),v1=\(hexadecimalText(code))"),
           ]
         })
     }

@@ -46,6 +46,9 @@ extension StripeTerminalProvider {
   private func finding(location: String, within budget: CallBudget) async -> ProviderFinding {
     switch await api.get("terminal/locations/\(location)", within: budget) {
     case .object(let object, _):
+      guard object.text("object") == "terminal.location", object.bool("deleted") != true else {
+        return ProviderFinding("Stripe says that the location \(location) was deleted.", isSound: false)
+      }
       let name = object.text("display_name").map { " (\($0))" } ?? ""
       return ProviderFinding("The location \(location)\(name) exists.", isSound: true)
     case .refused(let error) where error.status == 404:

@@ -31,7 +31,7 @@ extension StripeTerminalProvider {
         return MovementReport(.unknown("Stripe did not say that it is captured"))
       }
       return MovementReport(.done)
-    case .refused(let error): return MovementReport(.refused(error.words))
+    case .refused(let error): return report(on: error)
     case .neverLeft(let words), .unknown(let words): return MovementReport(.unknown(words))
     }
   }
@@ -112,11 +112,15 @@ extension StripeTerminalProvider {
         return MovementReport(.unknown("Stripe answered what is no refund"))
       }
       return isReplay ? await readRefund(refund.id, within: budget) : report(on: refund)
-    case .refused(let error) where error.status == 400 || error.status == 402:
-      return MovementReport(.refused(error.words))
-    case .refused(let error): return MovementReport(.unknown(error.words))
+    case .refused(let error): return report(on: error)
     case .neverLeft(let words), .unknown(let words): return MovementReport(.unknown(words))
     }
+  }
+
+  /// What was asked for is refused for good only if the request itself was: a key that is revoked, or may not do this, is
+  /// mended by the merchant, and then it is done.
+  private func report(on error: StripeError) -> MovementReport {
+    MovementReport(error.status == 400 || error.status == 402 ? .refused(error.words) : .unknown(error.words))
   }
 
   private func readRefund(_ id: String, within budget: CallBudget) async -> MovementReport {

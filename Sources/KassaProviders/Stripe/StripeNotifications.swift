@@ -6,8 +6,12 @@ extension StripeTerminalProvider: NotifyingProvider {
   /// What may mean that an attempt is decided.
   private static let events = [
     "payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.amount_capturable_updated",
-    "payment_intent.canceled", "terminal.reader.action_succeeded", "terminal.reader.action_failed",
+    "payment_intent.canceled", "terminal.reader.action_succeeded", "terminal.reader.action_failed", "refund.updated",
+    refundFailed,
   ]
+
+  /// The card's bank sent back what was refunded, days after Stripe said that it was done.
+  private static let refundFailed = "refund.failed"
 
   /// Signed events come to one address for all attempts; which one it is about is in the metadata of its PaymentIntent.
   package func verdict(
@@ -22,11 +26,11 @@ extension StripeTerminalProvider: NotifyingProvider {
       let object = event.object("data")?.object("object")
     else { return .irrelevant }
     if let payment = Self.payment(of: object) { return .concerns(payment) }
-    guard let intent = StripeReader(object)?.intentID, StripeIdentifier.isOne(intent),
+    guard let intent = StripeReader(object)?.intentID ?? StripeRefund(object)?.intentID, StripeIdentifier.isOne(intent),
       case .object(let read, _) = await api.get("payment_intents/\(intent)", within: http.budget()),
       let payment = Self.payment(of: read)
     else { return .irrelevant }
-    return .concerns(payment)
+    return sameBytes(type, Self.refundFailed) ? .concernsRefunds(of: payment) : .concerns(payment)
   }
 
   private static func payment(of intent: JSONObject) -> PaymentID? {

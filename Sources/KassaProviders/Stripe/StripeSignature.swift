@@ -21,7 +21,8 @@ struct StripeSignature {
       guard pair.count == 2 else { continue }
       switch pair[0].drop(while: { $0 == " " }) {
       case "t": time = pair[1]
-      case "v1": if let bytes = Self.bytes(hexadecimal: pair[1]) { signatures.append(bytes) }
+      case "v1":
+        if let bytes = bytes(hexadecimal: pair[1]), bytes.count == SHA256.byteCount { signatures.append(bytes) }
       default: continue
       }
     }
@@ -41,18 +42,5 @@ struct StripeSignature {
     }
     let (age, overflow) = now.secondsSinceEpoch.subtractingReportingOverflow(signedAt)
     return matches > 0 && !overflow && (-Self.toleranceSeconds...Self.toleranceSeconds).contains(age)
-  }
-
-  private static func bytes(hexadecimal text: Substring) -> [UInt8]? {
-    let digits = Array(text.utf8)
-    guard digits.count == 64 else { return nil }
-    var bytes: [UInt8] = []
-    for index in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = hexadecimalValue(digits[index]), let low = hexadecimalValue(digits[index + 1]) else {
-        return nil
-      }
-      bytes.append(high << 4 | low)
-    }
-    return bytes
   }
 }

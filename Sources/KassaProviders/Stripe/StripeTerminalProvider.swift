@@ -259,8 +259,10 @@ package final class StripeTerminalProvider: PaymentProvider {
     guard case .known(let state) = await self.reader(reader, within: budget) else { return waiting(intent, charge) }
     guard state.intentID == intent.id else {
       // Never told to collect, as far as anybody knows: nobody will pay this one.
-      return charge.references[Reference.intent] == nil
-        ? await end(intent, .notStarted, charge, within: budget) : waiting(intent, charge)
+      if charge.references[Reference.intent] == nil { return await end(intent, .notStarted, charge, within: budget) }
+      // A reader collects for the attempt that it was told of last.
+      let isTakenOver = state.intentID != nil && state.actionStatus == .inProgress
+      return isTakenOver ? await end(intent, .cancelled, charge, within: budget) : waiting(intent, charge)
     }
     guard state.actionStatus == .failed else { return waiting(intent, charge) }
     return await end(intent, StripeDeclines.reason(readerFailure: state.failureCode), charge, within: budget)

@@ -43,9 +43,8 @@ struct StripeIntent {
   }
 
   private static func card(of charge: JSONObject) -> CardSummary? {
-    guard let details = charge.object("payment_method_details"),
-      let card = details.object("card_present") ?? details.object("interac_present"),
-      let brand = card.text("brand"), let lastFour = card.text("last4")
+    guard let card = charge.object("payment_method_details")?.object("card_present"), let brand = card.text("brand"),
+      let lastFour = card.text("last4")
     else { return nil }
     return CardSummary(brand: brand, lastFour: lastFour)
   }
@@ -67,9 +66,9 @@ struct StripeReader {
   let locationID: String?
   let isSimulated: Bool
 
-  /// `nil` when the object is no reader.
+  /// `nil` when the object is no reader, or one that was deleted.
   init?(_ object: JSONObject) {
-    guard object.text("object") == "terminal.reader" else { return nil }
+    guard object.text("object") == "terminal.reader", object.bool("deleted") != true else { return nil }
     let action = object.object("action")
     let about = action?.object("process_payment_intent")
     intentID = about?.text("payment_intent") ?? about?.object("payment_intent")?.text("id")
@@ -93,6 +92,7 @@ struct StripeRefund {
   let id: String
   let status: Status?
   let failureReason: String?
+  let intentID: String?
   /// Which of ours it is.
   let movement: String?
 
@@ -102,6 +102,7 @@ struct StripeRefund {
     self.id = id
     status = object.text("status").flatMap(Status.init)
     failureReason = object.text("failure_reason")
+    intentID = object.text("payment_intent") ?? object.object("payment_intent")?.text("id")
     movement = object.object("metadata")?.text(StripeMetadata.movement)
   }
 }

@@ -65,25 +65,17 @@ enum SwishMessage {
 /// does not do it a second time.
 enum SwishInstruction {
   /// That of an attempt: its own identifier.
-  static func payment(_ id: PaymentID) -> String { hexadecimal(id.bytes) }
+  static func payment(_ id: PaymentID) -> String { digits(id.bytes) }
 
   /// That of a refund: its own identifier.
-  static func refund(_ id: SubjectID) -> String { hexadecimal(id.bytes) }
+  static func refund(_ id: SubjectID) -> String { digits(id.bytes) }
 
   /// That of giving back the whole of an attempt, of which there is one at most.
   static func reversal(of id: PaymentID) -> String {
-    hexadecimal(Array(SHA256.hash(data: Array("kassa/reversal/".utf8) + id.bytes).prefix(16)))
+    digits(SHA256.hash(data: Array("kassa/reversal/".utf8) + id.bytes).prefix(16))
   }
 
-  private static func hexadecimal(_ bytes: [UInt8]) -> String {
-    var digits: [UInt8] = []
-    for byte in bytes {
-      for nibble in [byte >> 4, byte & 0xf] {
-        digits.append(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "A") + nibble - 10)
-      }
-    }
-    return String(decoding: digits, as: UTF8.self)
-  }
+  private static func digits(_ bytes: some Sequence<UInt8>) -> String { hexadecimalText(bytes).uppercased() }
 }
 
 /// What the code on the phone says, made from the token that a request was given.

@@ -41,7 +41,9 @@ extension Migrations {
       refusal TEXT CHECK ((refusal IS NOT NULL) = (state = 'REFUSED')),
       settled_at INTEGER CHECK ((settled_at IS NULL) = (state = 'REQUESTED')),
       provider_references TEXT NOT NULL,
-      check_at INTEGER CHECK ((check_at IS NULL) = (state <> 'REQUESTED')),
+      check_at INTEGER CHECK (
+        CASE state WHEN 'REQUESTED' THEN check_at IS NOT NULL
+        WHEN 'DONE' THEN check_at IS NULL OR kind = 'REFUND' ELSE check_at IS NULL END),
       checks INTEGER NOT NULL,
       PRIMARY KEY (merchant_id, id)
     ) STRICT, WITHOUT ROWID;

@@ -52,7 +52,7 @@ extension KassaService {
         case .pending, .unknown: outcome = .requested
         }
         guard let command = stored.settle(outcome) else {
-          if stored.state == .requested {
+          if stored.checkAt != nil {
             stored.checkAt = now.adding(seconds: Limits.outcomeCheckPauseSeconds(after: stored.checks))
           }
           try transaction.orders.save(stored)
@@ -81,13 +81,30 @@ extension KassaService {
 
   /// Movements of the order that this attempt paid for, as far as they are not settled.
   func openMovements(paidBy payment: Payment) async throws -> [OrderMovement] {
+    try await movements(paidBy: payment).filter { $0.checkAt != nil }
+  }
+
+  /// One of the refunds that are done may have come back: the reconciler asks about each of them until it is certain.
+  func doubtRefunds(paidBy payment: Payment) async throws {
+    let now = self.now
+    let ids = try await movements(paidBy: payment).map(\.id)
+    try await store.write { transaction in
+      for id in ids {
+        guard var movement = try transaction.orders.movement(id, of: payment.merchantID), movement.doubt(at: now) else {
+          continue
+        }
+        try transaction.orders.save(movement)
+      }
+    }
+  }
+
+  private func movements(paidBy payment: Payment) async throws -> [OrderMovement] {
     try await store.read { transaction in
       guard
         case .finalized(payment.id, let order) =
           try transaction.sessions.find(payment.sessionID, of: payment.merchantID)?.state
       else { return [] }
       return try transaction.orders.movements(of: order, merchant: payment.merchantID)
-        .filter { $0.state == .requested }
     }
   }
 

@@ -62,9 +62,14 @@ extension KassaService {
     case .forged: throw ServiceFailure.unauthorized
     case .irrelevant: return
     case .concerns(let concerned):
-      let known = try await store.read { try $0.payments.find(concerned, of: merchant) }
-      guard let known, known.method == method, id == nil || concerned == id, notified.begin(concerned) else { return }
+      guard let known = try await known(concerned), notified.begin(concerned) else { return }
       Task { await askWhileNotified(known) }
+    case .concernsRefunds(let concerned):
+      if let known = try await known(concerned) { try await doubtRefunds(paidBy: known) }
+    }
+    func known(_ concerned: PaymentID) async throws -> Payment? {
+      let payment = try await store.read { try $0.payments.find(concerned, of: merchant) }
+      return payment?.method == method && (id == nil || concerned == id) ? payment : nil
     }
   }
 

@@ -33,6 +33,6 @@ extension KassaService {
   }
 
   private func notificationSecret(of payment: PaymentID) -> String {
-    hexadecimal(secrets.lookUpHash(payment.description, .providerNotification))
+    hexadecimalText(secrets.lookUpHash(payment.description, .providerNotification))
   }
 }

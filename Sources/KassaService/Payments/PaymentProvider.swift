@@ -141,6 +141,9 @@ package struct ProviderNotification: Sendable {
 package enum NotificationVerdict: Equatable, Sendable {
   /// Genuine, and about this attempt: its provider is asked now.
   case concerns(PaymentID)
+  /// Genuine, and about refunds of this attempt, one of which may have come back after it was done: the provider is asked
+  /// about them once more.
+  case concernsRefunds(of: PaymentID)
   /// Genuine, and no reason to do anything.
   case irrelevant
   /// Not shown to come from the provider.

@@ -7,7 +7,7 @@ extension KassaService {
   package func codeName(of payment: Payment) -> String {
     let names = [payment.merchantID.description, payment.id.description]
     let token = secrets.lookUpHash(names, .codeImage).prefix(Self.tokenBytes)
-    return hexadecimal(payment.merchantID.bytes + payment.id.bytes + token)
+    return hexadecimalText(payment.merchantID.bytes + payment.id.bytes + token)
   }
 
   /// The code that the attempt of this name shows now. Throws `notFound` for every name that is none, and when nothing
@@ -24,26 +24,6 @@ extension KassaService {
 
   /// 128 bits: not to be guessed.
   private static var tokenBytes: Int { 16 }
-}
-
-/// Two lower-case digits a byte.
-func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-  let digits = Array("0123456789abcdef".utf8)
-  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-}
-
-/// `nil` for anything else than pairs of digits.
-private func bytes(hexadecimal text: String) -> [UInt8]? {
-  let digits = Array(text.utf8)
-  guard digits.count % 2 == 0 else { return nil }
-  var bytes: [UInt8] = []
-  for index in stride(from: 0, to: digits.count, by: 2) {
-    guard let high = Character(UnicodeScalar(digits[index])).hexDigitValue,
-      let low = Character(UnicodeScalar(digits[index + 1])).hexDigitValue
-    else { return nil }
-    bytes.append(UInt8(high << 4 | low))
-  }
-  return bytes
 }
 
 /// Takes as long whichever byte differs.

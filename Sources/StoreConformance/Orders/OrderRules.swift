@@ -194,6 +194,20 @@ extension StoreConformance {
       }
       #expect(try await !store.read { try $0.orders.hasOpenMovement(by: .swish, of: made.merchantID) })
       #expect(try await store.read { try $0.orders.dueMovements(at: .distantEnd, limit: 9) } == [])
+      // A refund that is done may be in doubt: it is due again, and as it was in all else.
+      var doubted = OrderMovement(
+        id: maker.id(), merchantID: made.merchantID, orderID: made.id, kind: .refund, amount: 7, reference: nil,
+        description: nil, createdAt: Maker.epoch, state: .done(at: Maker.epoch), checkAt: nil)
+      let done = doubted
+      let isDoubted = doubted.doubt(at: Maker.epoch.adding(seconds: 3))
+      #expect(isDoubted)
+      let saved = doubted
+      try await store.write { transaction in
+        try transaction.orders.insert(done)
+        try transaction.orders.save(saved)
+      }
+      #expect(try await store.read { try $0.orders.dueMovements(at: .distantEnd, limit: 9) } == [saved])
+      #expect(try await store.read { try $0.orders.hasOpenMovement(by: .swish, of: made.merchantID) })
     }
   }
 
