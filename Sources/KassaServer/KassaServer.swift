@@ -104,7 +104,8 @@ package enum KassaServer {
         metrics: {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
-            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments())
+            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments(),
+            credentials: (try? await service.recentFirstEndingCredentials()) ?? nil)
         }))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(

@@ -22,6 +22,7 @@ package struct KassaService: Sendable {
   let hooks: ServiceHooks
   let webhookGate: any WebhookGate
   private let readiness = Readiness()
+  let credentialsEnd = CredentialsEnd()
   /// Rings after every commit of this process, and when other servers' commits may be seen.
   package let commits = CommitSignal()
 

@@ -69,8 +69,9 @@ extension EndToEnd {
         try await withServer(move.after) { server in
           #expect(server.merchantID == everything.merchant && server.apiKey == everything.apiKey)
           try await Shop(server: server).advanceClock(seconds: everything.movedSeconds)
-          try await everything.goesOn(at: server, receiver)
+          try await everything.goesOn(at: server)
           try await known.isTold(by: server, everything)
+          try await everything.isHeard(by: receiver, from: server)
         }
         let doctor = try await move.doctor()
         #expect(doctor.isSuccess, "\(doctor)")
@@ -243,7 +244,7 @@ extension EndToEnd {
         #expect(try folder.mode(of: "back.sqlite.key") == 0o600)
         try await withServer(ServerPlan("playground", in: folder, options: unlimited, on: back)) { server in
           try await Shop(server: server).advanceClock(seconds: everything.movedSeconds)
-          try await everything.goesOn(at: server, nil)
+          try await everything.goesOn(at: server)
           try await known.isTold(by: server, everything)
         }
         let doctor = try await KassaProgram.run(["doctor", "--database-url", back.url], in: folder)

@@ -190,8 +190,8 @@ struct Everything: Sendable {
 
   // MARK: Afterwards
 
-  /// Uses all of it, at a server that came up on what was copied. The receiver of `failing` works again, if there is one.
-  func goesOn(at server: ServerProcess, _ receiver: CallbackReceiver?) async throws {
+  /// Uses all of it, at a server that came up on what was copied.
+  func goesOn(at server: ServerProcess) async throws {
     let shop = Shop(server: server)
     let phone = phone.at(server)
 
@@ -255,9 +255,11 @@ struct Everything: Sendable {
     #expect(!after.isEmpty && Set(after).isDisjoint(with: feedIDs))
     let whole = try await Self.feed(after: nil, server).ids
     #expect(Array(whole.prefix(feedIDs.count + after.count)) == feedIDs + after)
+  }
 
-    guard let receiver else { return }
-    // What waited is sent, in order and signed; what was dead can be sent again.
+  /// The receiver of `failing` works again: what waited is sent, in order and signed; what was dead can be sent again. The
+  /// clock moves for that.
+  func isHeard(by receiver: CallbackReceiver, from server: ServerProcess) async throws {
     #expect(
       try await server.send(
         HTTPCall("POST", "/portal/v1/webhook-deliveries/\(deadDelivery)/resend", headers: [server.authorization()])
@@ -315,7 +317,7 @@ struct Known: Sendable {
     #expect(counts["/ipp/v1/enrollments?metadata=store_id:7"] == 3)
   }
 
-  /// After `Everything.goesOn`, which made one session more.
+  /// After `Everything.goesOn`, which made one session more, and before the clock moves.
   func isTold(by server: ServerProcess, _ everything: Everything) async throws {
     for path in Self.paths(everything).lists {
       #expect(try await server.get(path).wherever(server) == lists[path], "\(path)")

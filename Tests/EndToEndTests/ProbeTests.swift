@@ -32,6 +32,27 @@ extension EndToEnd {
       }
     }
 
+    /// A certificate ends, and then nobody can pay: the playground's own for Swish, two years after the start.
+    @Test(.timeLimit(.minutes(2))) func theEndOfCredentialsIsTold() async throws {
+      try await withServer("playground") { server in
+        let metrics = try Exposition(try await server.send(HTTPCall("GET", "/metrics")).text)
+        let end = try #require(metrics.value("kassa_payment_credentials_end_timestamp_seconds", [:]))
+        let days = (end - Date().timeIntervalSince1970) / 86_400
+        #expect(days > 700 && days < 740)
+        func doctor() async throws -> Substring? {
+          try await server.administer(["doctor"]).output.split(separator: "\n")
+            .first { $0.contains("credentials that end") }
+        }
+        let line = try await doctor()
+        #expect(line?.hasPrefix("ok ") == true && line?.contains("SWISH of merchant \(server.merchantID)") == true)
+        let removed = try await server.administer([
+          "payment-methods", "remove", "--merchant", server.merchantID, "--method", "SWISH",
+        ])
+        #expect(removed.isSuccess, "\(removed)")
+        #expect(try await doctor()?.hasSuffix("none") == true)
+      }
+    }
+
     /// Anybody may ask whether the server is ready: it costs a commit a second, however often it is asked.
     @Test(.timeLimit(.minutes(2))) func readinessCostsACommitASecond() async throws {
       try await withServer("serve") { server in
