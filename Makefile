@@ -7,9 +7,9 @@ SHELL := /bin/bash
 # Undeclared imports between targets are errors, in every build.
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 BUILD_PACKAGES := libpq-dev libqrencode-dev libsqlite3-dev pkg-config
-TEST_PACKAGES := chromium chromium-driver postgresql
+TEST_PACKAGES := chromium chromium-driver haproxy postgresql
 # The suites that run on PostgreSQL too, beside its own.
-STORE_SUITES := KassaServiceTests|KassaSessionTests|KassaDeliveryTests|KassaAPITests
+STORE_SUITES := KassaServiceTests|KassaSessionTests|KassaDeliveryTests|KassaAPITests|EndToEndTests
 # The tool chains of the ten languages, what their samples import, and the browser for those of the web.
 SAMPLE_PACKAGES := chromium chromium-driver curl default-jdk-headless golang-go libmono-system-net-http4.0-cil mono-mcs \
 	mono-runtime nodejs php-cli php-curl python3 python3-requests r-base-core r-cran-httr ruby uuid-runtime

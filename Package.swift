@@ -93,6 +93,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
     .executableTarget(
       name: "kassa",
@@ -199,7 +200,8 @@ let package = Package(
         "KassaAPI", "KassaDomain", "KassaJSON", "KassaTestSupport", "kassa", .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["KassaJSON", "KassaTestDatabases", "KassaTestSupport", "kassa"],
+      name: "EndToEndTests",
+      dependencies: ["KassaJSON", "KassaTestDatabases", "KassaTestSupport", "StoreConformance", "kassa"],
       swiftSettings: strict),
     // Drives a real browser: Debian's chromium and chromium-driver.
     .testTarget(

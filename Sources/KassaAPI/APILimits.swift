@@ -1,6 +1,9 @@
 /// Every bound of the HTTP side, once, with its reason. Those that an operator may change are settings with these
 /// defaults.
 package enum APILimits {
+  /// How long a server that was told to stop still takes requests. With another server behind the same front it must be
+  /// longer than the front takes to notice; without one it would only delay the end.
+  package static let drainDelaySeconds: Int64 = 0
   /// Largest request body (contract, section 1).
   package static let bodyBytesMax = 256 * 1024
   /// Largest body of a device registration, which needs no credential (contract, section 1).

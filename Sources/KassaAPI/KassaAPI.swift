@@ -83,12 +83,14 @@ package struct APIHooks: Sendable {
   package var sessionPushed: @Sendable (_ milliseconds: Int64) -> Void
   /// The metrics in Prometheus' text format.
   package var metrics: @Sendable () async throws -> String
+  /// Begun once the server is about to stop.
+  package var draining: Draining
 
   package init(
     requestFinished: @escaping @Sendable (RequestRecord) -> Void, openConnections: @escaping @Sendable (Int) -> Void,
     openStreams: @escaping @Sendable (Int) -> Void, playground: PlaygroundControls?,
     sessionPushed: @escaping @Sendable (Int64) -> Void,
-    metrics: @escaping @Sendable () async throws -> String
+    metrics: @escaping @Sendable () async throws -> String, draining: Draining
   ) {
     self.requestFinished = requestFinished
     self.openConnections = openConnections
@@ -96,6 +98,7 @@ package struct APIHooks: Sendable {
     self.playground = playground
     self.sessionPushed = sessionPushed
     self.metrics = metrics
+    self.draining = draining
   }
 }
 
@@ -151,7 +154,8 @@ extension KassaAPI: HTTPResponder {
         operationID: route.operationID, status: answer.status,
         durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
         operatorDetail: problem?.operatorDetail))
-    let response = answer.response(requestID: requestID)
+    var response = answer.response(requestID: requestID)
+    if hooks.draining.hasBegun { response.headers[.connection] = "close" }
     return request.method == .head ? response.createHeadResponse() : response
   }
 

@@ -73,7 +73,7 @@ final class ConnectionMaker: Sendable {
     case .writing: settings += [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]
     // What tells others is no truth: nobody waits for its way to the disk.
     case .listening: settings += [("synchronous_commit", "off"), ("enable_seqscan", "off")]
-    case .migrating: settings = [("statement_timeout", "0"), ("lock_timeout", "30s")]
+    case .migrating: settings = [("statement_timeout", "0")]
     // Page after page in the order of a key, which must not be sorted anew for each.
     case .copying:
       settings = [

@@ -4,11 +4,15 @@ import KassaStore
 enum Migrations {
   /// Applies what is missing, alone among all programs that open the database. Throws `StoreError.unusable` for a
   /// database that is newer than this program, or another program's, or, unless `isCopying`, one into which a copy has not
-  /// finished. Unless `appliesSteps`, a database that lacks some is refused too.
+  /// finished; and `StoreError.unavailable` when others held what it needs for `limits.migrationSeconds`.
+  ///
+  /// A step waits for a table only shortly, because everybody else waits behind it meanwhile: then it lets them pass, and
+  /// tries again. So it may run beside servers under load, and beside a long transaction.
   static func run(
-    on connection: PostgresConnection, database: String, makesSchema: Bool, isCopying: Bool = false,
-    appliesSteps: Bool = true
+    on connection: PostgresConnection, database: String, makesSchema: Bool, steps: [SchemaStep], limits: PostgresLimits,
+    isCopying: Bool = false
   ) throws {
+    let end = PostgresConnection.now() + limits.migrationSeconds * 1000
     do {
       if connection.parameter("server_encoding") != "UTF8" {
         throw StoreError.unusable(
@@ -19,31 +23,67 @@ enum Migrations {
       if connection.serverVersion < versionMin {
         throw StoreError.unusable(OperatorDetail("\(database) is served by a PostgreSQL older than 14"))
       }
-      _ = try connection.ask("SELECT pg_advisory_lock($1)", [.integer(AdvisoryLock.migrations.key([]))])
+      let lock = [PostgresValue.integer(AdvisoryLock.migrations.key([]))]
+      while try !connection.ask("SELECT pg_try_advisory_lock($1)", lock)[0].bool(0) {
+        try wait(limits, until: end, for: "another program is at the schema of \(database)")
+      }
       // The connection is used for this alone, and its end gives the lock back whatever happens.
       let applied = try appliedSteps(
         on: connection, database: database, makesSchema: makesSchema, isCopying: isCopying)
-      if let newest = applied.max(), newest > Schema.steps.count {
+      if let newest = applied.max(), newest > steps.count {
         throw StoreError.unusable(
           OperatorDetail("\(database) was made by a newer Kassa; run that version, or restore a backup made before"))
       }
-      if !appliesSteps, applied.count < Schema.steps.count {
-        throw StoreError.unusable(
-          OperatorDetail("\(database) was made by an older Kassa: bring it up to date with kassa migrate first"))
-      }
-      for step in Schema.steps where !applied.contains(step.number) {
-        try connection.runScript(
-          """
-          BEGIN;
-          \(step.sql)
-          INSERT INTO kassa_migrations (number, name) VALUES (\(step.number), '\(step.name)');
-          COMMIT
-          """)
+      for step in steps where !applied.contains(step.number) {
+        while try !apply(step, on: connection, limits) {
+          try wait(
+            limits, until: end, for: "other transactions hold tables of \(database) that step \(step.name) changes")
+        }
       }
       try alignEventClock(on: connection)
     } catch let error as PostgresFailure {
       throw error.storeError
     }
+  }
+
+  /// Throws `StoreError.unusable` unless the database has this program's schema, and no copy into it that has not finished.
+  static func requireCurrent(on connection: PostgresConnection, database: String) throws {
+    let applied = try appliedSteps(on: connection, database: database, makesSchema: false, isCopying: false)
+    if applied.count != Schema.steps.count {
+      throw StoreError.unusable(
+        OperatorDetail(
+          "\(database) was made by \(applied.count < Schema.steps.count ? "an older" : "a newer") Kassa: bring both to the "
+            + "same version with kassa migrate first"))
+    }
+  }
+
+  /// Returns `false` when others held what it needs. Then nothing was done.
+  private static func apply(
+    _ step: SchemaStep, on connection: PostgresConnection, _ limits: PostgresLimits
+  ) throws(PostgresFailure) -> Bool {
+    do {
+      try connection.runScript(
+        """
+        BEGIN;
+        SET LOCAL lock_timeout = \(limits.migrationLockMilliseconds);
+        \(step.sql)
+        INSERT INTO kassa_migrations (number, name) VALUES (\(step.number), '\(step.name)');
+        COMMIT
+        """)
+      return true
+    } catch {
+      guard error.isCollision else { throw error }
+      try connection.runScript("ROLLBACK")
+      return false
+    }
+  }
+
+  /// Lets others pass. Throws when there is no time left.
+  private static func wait(_ limits: PostgresLimits, until end: Int64, for what: String) throws {
+    guard PostgresConnection.now() < end else {
+      throw StoreError.unavailable(OperatorDetail("\(what), for \(limits.migrationSeconds) seconds: try again later"))
+    }
+    pause(milliseconds: limits.migrationPauseMilliseconds)
   }
 
   private static let versionMin = 140_000

@@ -30,5 +30,13 @@ package struct PostgresLimits: Sendable {
   /// How long a program that starts waits for a server that is away.
   package var openingSeconds: Int64 = 5
 
+  /// How long a step of a migration waits for a table before it lets those pass who wait behind it: servers' own bodies
+  /// wait longer than that.
+  package var migrationLockMilliseconds: Int64 = 500
+  /// Between two tries of a migration that met others.
+  package var migrationPauseMilliseconds: Int64 = 500
+  /// How long a migration tries before it gives up.
+  package var migrationSeconds: Int64 = 120
+
   package init() {}
 }

@@ -17,7 +17,7 @@ package final class PostgresStore: Store {
   /// Opens the database at `address` and brings its schema up to date; an empty one gets a schema only if `makesSchema`.
   /// Throws `StoreError.unusable` when it is newer than
   /// this program or not a database of Kassa's, and `StoreError.unavailable` when the server cannot be reached for some
-  /// seconds. Blocks meanwhile.
+  /// seconds, or others hold for long what the schema's new step needs. Blocks meanwhile.
   package init(
     _ address: PostgresAddress, limits: PostgresLimits = PostgresLimits(), makesSchema: Bool = true
   ) throws {
@@ -31,16 +31,21 @@ package final class PostgresStore: Store {
     announcer.start()
   }
 
+  /// The steps of this version's schema.
+  package static var schemaSteps: [SchemaStep] { Schema.steps }
+
   /// Only brings the schema up to date. Throws and blocks as opening does.
   package static func migrate(
-    _ address: PostgresAddress, limits: PostgresLimits = PostgresLimits(), makesSchema: Bool = true
+    _ address: PostgresAddress, limits: PostgresLimits = PostgresLimits(), makesSchema: Bool = true,
+    steps: [SchemaStep] = schemaSteps
   ) throws {
     let maker = ConnectionMaker(address, limits)
     let end = PostgresConnection.now() + maker.limits.openingSeconds * 1000
     while true {
       do {
         try Migrations.run(
-          on: try maker.connect(.migrating), database: maker.address.description, makesSchema: makesSchema)
+          on: try maker.connect(.migrating), database: maker.address.description, makesSchema: makesSchema,
+          steps: steps, limits: limits)
         return
       } catch let failure as PostgresFailure {
         guard PostgresConnection.now() < end else { throw failure.storeError }

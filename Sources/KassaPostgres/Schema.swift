@@ -1,19 +1,27 @@
+/// A change of the schema, with the next number. Servers of the version before go on beside it, so it only adds: columns
+/// with a default, tables, indexes.
+package struct SchemaStep: Sendable {
+  package let number: Int64
+  package let name: String
+  let sql: String
+
+  package init(number: Int64, name: String, sql: String) {
+    self.number = number
+    self.name = name
+    self.sql = sql
+  }
+}
+
 /// The schema, one numbered step after the other, forward only.
 ///
 /// As in the embedded store, every table and index leads with the tenant, but for what is looked up before the tenant is
 /// known, what the sweeper collects by time, and what is found by device. Text compares bytewise (`COLLATE "C"`), times
 /// are milliseconds, identifiers are `uuid`, whose order is that of their bytes.
 enum Schema {
-  struct Step {
-    let number: Int64
-    let name: String
-    let sql: String
-  }
-
   static let steps = [
-    Step(number: 1, name: "pairing", sql: pairing),
-    Step(number: 2, name: "sessions", sql: sessions),
-    Step(number: 3, name: "callbacks", sql: callbacks),
+    SchemaStep(number: 1, name: "pairing", sql: pairing),
+    SchemaStep(number: 2, name: "sessions", sql: sessions),
+    SchemaStep(number: 3, name: "callbacks", sql: callbacks),
   ]
 
   private static let pairing = """

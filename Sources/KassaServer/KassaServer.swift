@@ -47,6 +47,8 @@ package enum KassaServer {
     do {
       let address = ListeningAddress(host: settings.host, port: settings.port)
       let metrics = Metrics()
+      let draining = Draining()
+      let signals = await StopSignals(draining, delaySeconds: settings.drainDelaySeconds, logger: logger)
       let emulated = try await emulators?.start(publicURL: { settings.publicURL ?? address.url }) ?? []
       let playgroundParts =
         settings.environment == .playground
@@ -58,7 +60,7 @@ package enum KassaServer {
       try await claim(service, database: settings.database)
       let playground = settings.environment == .playground ? try await service.preparePlayground() : nil
       let application = buildApplication(
-        settings, service: service, playground: playgroundParts, metrics: metrics, logger: logger
+        settings, service: service, playground: playgroundParts, metrics: metrics, draining: draining, logger: logger
       ) { port in
         address.note(port: port)
         let ready = Ready(url: address.url, playground: playground)
@@ -70,9 +72,14 @@ package enum KassaServer {
         }
       }
       var group = ServiceGroupConfiguration(
-        services: [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        services: [
+          .init(service: application),
+          .init(service: signals, successTerminationBehavior: .gracefullyShutdownGroup),
+        ], logger: logger)
       group.maximumGracefulShutdownDuration = .seconds(drainSeconds)
       try await ServiceGroup(configuration: group).run()
+      // Until here a signal that comes again ends nothing.
+      withExtendedLifetime(signals) {}
     } catch let error as IOError where [EADDRINUSE, EACCES, EADDRNOTAVAIL].contains(error.errnoCode) {
       await end()
       throw SettingsError(
@@ -89,7 +96,7 @@ package enum KassaServer {
   /// The whole server as one service: used by the program and by tests alike.
   package static func buildApplication(
     _ settings: ServerSettings, service: KassaService, playground: PlaygroundParts? = nil,
-    metrics: Metrics = Metrics(),
+    metrics: Metrics = Metrics(), draining: Draining = Draining(),
     logger: Logger, whenListening: @escaping @Sendable (_ port: Int) -> Void
   ) -> some Service {
     let api = KassaAPI(
@@ -106,7 +113,7 @@ package enum KassaServer {
             store: service.storeActivity, security: try? await service.codeSecurity(),
             pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments(),
             credentials: (try? await service.recentFirstEndingCredentials()) ?? nil)
-        }))
+        }, draining: draining))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
       source: CallbackQueue(service: service), sender: CallbackSender(gate: gate), commits: service.commits,
@@ -141,7 +148,7 @@ package enum KassaServer {
   package static func worded(_ error: StoreError, _ database: DatabaseAddress) -> SettingsError {
     switch error {
     case .unusable(let detail): SettingsError(detail.text)
-    case .unavailable(let detail): SettingsError("\(database) cannot be reached: \(detail.text)")
+    case .unavailable(let detail): SettingsError("\(database) cannot be used now: \(detail.text)")
     case .indeterminate(let detail): SettingsError("it is not known whether it was done: \(detail.text)")
     case .conflict(let constraint): SettingsError("it is there already (\(constraint.rawValue))")
     }

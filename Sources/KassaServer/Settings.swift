@@ -24,6 +24,7 @@ package enum SettingName: String, CaseIterable, Sendable {
   case bodyDeadlineSeconds = "body-deadline-seconds"
   case idleDeadlineSeconds = "idle-deadline-seconds"
   case writeDeadlineSeconds = "write-deadline-seconds"
+  case drainDelaySeconds = "drain-delay-seconds"
   case logLevel = "log-level"
   case logFormat = "log-format"
 
@@ -166,6 +167,7 @@ package struct ServerSettings: Sendable {
   package var codeAttemptsPerSourcePerMinute: Int64
   package var sessionSeconds: Int64
   package var connectionsMax: Int
+  package var drainDelaySeconds: Int64
   package var api: APISettings
   package var logging: LogSettings
 
@@ -187,6 +189,7 @@ package struct ServerSettings: Sendable {
       .codeAttemptsPerSourcePerMinute, 1...1_000_000_000, default: Limits.codeAttemptsPerSourcePerMinute)
     sessionSeconds = try source.integer(.sessionSeconds, 10...86_400, default: Limits.sessionSeconds)
     connectionsMax = try source.integer(.connectionsMax, 1...1_000_000, default: APILimits.connectionsMax)
+    drainDelaySeconds = try source.integer(.drainDelaySeconds, 0...300, default: APILimits.drainDelaySeconds)
     let seconds: ClosedRange<Int64> = 1...3600
     api = APISettings(
       requestsPerSecondPerMerchant: try source.integer(

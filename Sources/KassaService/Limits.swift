@@ -90,7 +90,7 @@ package enum Limits {
     min(max(wanted, askAgainSeconds.lowerBound), askAgainSeconds.upperBound)
   }
 
-  /// Sessions whose time has come that are ended at once: their providers may be asked first.
+  /// Sessions whose time has come, and whose providers are asked at once.
   package static let expiriesAtOnceMax = 16
 
   /// The pause after so many refusals.

@@ -95,6 +95,11 @@ struct ServerOptions: ParsableArguments {
   @Option(help: "Seconds for a client to take what was written. [default: 20]")
   var writeDeadlineSeconds: String?
 
+  @Option(
+    help:
+      "Seconds that a server told to stop still takes requests, so that the proxy in front can notice. [default: 0]")
+  var drainDelaySeconds: String?
+
   @Option(help: "trace, debug, info, notice, warning, error or critical. [default: info]")
   var logLevel: String?
 
@@ -109,7 +114,8 @@ struct ServerOptions: ParsableArguments {
       .trustedProxies: trustedProxies,
       .connectionsMax: connectionsMax, .headDeadlineSeconds: headDeadlineSeconds,
       .bodyDeadlineSeconds: bodyDeadlineSeconds, .idleDeadlineSeconds: idleDeadlineSeconds,
-      .writeDeadlineSeconds: writeDeadlineSeconds, .logLevel: logLevel, .logFormat: logFormat,
+      .writeDeadlineSeconds: writeDeadlineSeconds, .drainDelaySeconds: drainDelaySeconds, .logLevel: logLevel,
+      .logFormat: logFormat,
     ]
     let source = try SettingsSource(
       options: given.compactMapValues { $0 }.merging(database.given) { $1 },

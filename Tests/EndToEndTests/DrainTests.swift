@@ -45,6 +45,41 @@ extension EndToEnd {
       }
     }
 
+    /// While the front is given time to notice, everything is served, and every answer says that it is the connection's
+    /// last; only `/ready` refuses. A second signal ends that time.
+    @Test(.timeLimit(.minutes(2))) func theFrontIsGivenTimeToNotice() async throws {
+      try await withServer("playground", ["--drain-delay-seconds", "300"]) { server in
+        let phone = try await Shop(server: server).phone()
+        let stream = try await phone.stream()
+        #expect(try await stream.next().event == "ready")
+        let idle = try await server.connect()
+        let before = try await idle.send(HTTPCall("GET", "/ready"))
+        #expect(before.status == 200 && before.header("connection") == nil)
+
+        server.program.send(signal: SIGTERM)
+        try await eventually("it is not ready") {
+          let answer = try await server.send(HTTPCall("GET", "/ready"))
+          return answer.status == 503 && answer.code == "draining" && answer.header("retry-after") != nil
+        }
+        let fresh = try await server.connect()
+        let made = try await fresh.send(
+          HTTPCall("POST", "/ipp/v1/enrollments", headers: [server.authorization()], json: [:]))
+        #expect(made.status == 201 && made.header("connection") == "close")
+        try await fresh.waitUntilClosed()
+        #expect(try await server.send(HTTPCall("GET", "/health")).status == 200)
+        // What is open stays so: the stream, and a connection that asked for nothing yet.
+        let session = try await Shop(server: server).session(on: phone.id)
+        #expect(try await stream.next().data.contains(session))
+        #expect(idle.isOpen && server.program.exit == nil)
+
+        server.program.send(signal: SIGTERM)
+        await #expect(throws: HTTPFailure.closed) { try await stream.next() }
+        try await idle.waitUntilClosed()
+        #expect(await server.program.waitForExit() == .status(0))
+        await stream.close()
+      }
+    }
+
     @Test(.timeLimit(.minutes(2))) func anIdleServerEndsAtOnce() async throws {
       try await withServer("playground") { server in
         #expect(await server.terminate() == .status(0))

@@ -42,23 +42,26 @@ import Testing
           pausesSeconds: [3600, 3600]
         ) { _ in [] })
     }
-    func until(_ bodies: [String]) async throws {
-      let end = ContinuousClock.now.advanced(by: .seconds(20))
-      while receiver.bodies.sorted() != bodies.sorted(), ContinuousClock.now < end {
-        try await Task.sleep(for: .milliseconds(2))
+    /// Until they came, and the sender has heard so of all but `waiting`.
+    func until(_ bodies: [String], waiting: Int) async throws {
+      let notifications = sender.world.notifications
+      func isSo() -> Bool {
+        receiver.bodies.sorted() == bodies.sorted() && notifications.sent.count == bodies.count
+          && notifications.waitingCount == waiting
       }
-      #expect(receiver.bodies.sorted() == bodies.sorted())
+      let end = ContinuousClock.now.advanced(by: .seconds(20))
+      while !isSo(), ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(2)) }
+      #expect(isSo(), "\(receiver.bodies), \(notifications.waitingCount) wait")
     }
     receiver.status.store(500, ordering: .relaxed)
     send("a1", "a")
     send("a2", "a")
-    try await until(["a1"])
+    try await until(["a1"], waiting: 2)
     receiver.status.store(204, ordering: .relaxed)
     send("b1", "b")
-    try await until(["a1", "b1"])
-    #expect(sender.world.notifications.waitingCount == 2)
+    try await until(["a1", "b1"], waiting: 2)
     sender.world.clock.advance(seconds: 3600)
-    try await until(["a1", "a1", "a2", "b1"])
+    try await until(["a1", "a1", "a2", "b1"], waiting: 0)
     #expect(receiver.bodies.suffix(2) == ["a1", "a2"])
     await sending.stop()
     await server.stop()

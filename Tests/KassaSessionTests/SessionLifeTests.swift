@@ -347,4 +347,30 @@ import Testing
     #expect(try await shop.service.expireSessions() == 0)
     await shop.close()
   }
+
+  /// Three servers that sweep at once share the sessions whose time has come: each is ended by one of them.
+  @Test func sweepersShareTheWork() async throws {
+    let shop = try await Shop()
+    let devices = try await shop.pair(60)
+    var sessions: [SessionID] = []
+    for (number, device) in devices.enumerated() {
+      if number.isMultiple(of: 2) {
+        sessions.append(try await shop.awaiting(on: device).session)
+      } else {
+        sessions.append(try await shop.create(on: device))
+      }
+    }
+    shop.clock.advance(seconds: Limits.sessionSeconds)
+    let services = [shop.service, shop.service(over: shop.store), shop.service(over: shop.store)]
+    let ended = try await withThrowingTaskGroup(of: Int.self) { group in
+      for service in services { group.addTask { try await service.expireSessions() } }
+      return try await group.reduce(0, +)
+    }
+    #expect(ended == sessions.count)
+    for session in sessions {
+      #expect(try await shop.session(session).state == .expired)
+      try await expectSound(session, in: shop)
+    }
+    await shop.close()
+  }
 }

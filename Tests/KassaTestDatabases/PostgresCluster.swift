@@ -49,11 +49,11 @@ package final class PostgresCluster: Sendable {
     guardian.arguments = [
       "-c",
       """
-      \(user) \(programs)/postgres -D \(folder)/data \(options) >\(folder)/log 2>&1 </dev/null &
-      server=$!
-      cat >/dev/null
-      kill -QUIT $server
-      wait $server
+      begin() { \(user) \(programs)/postgres -D \(folder)/data \(options) >>\(folder)/log 2>&1 </dev/null & server=$!; }
+      crash() { kill -QUIT $server; while kill -0 $server 2>/dev/null; do sleep 0.05; done; }
+      begin
+      while read -r command; do $command; done
+      crash
       rm -rf \(folder)
       """,
     ]
@@ -62,6 +62,22 @@ package final class PostgresCluster: Sendable {
     try waitUntilItListens()
     try execute("CREATE DATABASE \(Self.template)")
     try PostgresStore.migrate(address(of: Self.template))
+  }
+
+  /// Ends the server as `pg_ctl stop -m immediate` does: without a checkpoint, and without a word to anybody.
+  package func crash() throws {
+    try lifeline.fileHandleForWriting.write(contentsOf: Data("crash\n".utf8))
+    let end = Date().addingTimeInterval(Self.startSeconds)
+    while (try? PostgresClient(url(of: "postgres"))) != nil {
+      guard Date() < end else { throw DidNotStart(description: "it did not end") }
+      usleep(5_000)
+    }
+  }
+
+  /// Starts the server again, and waits until it has recovered.
+  package func start() throws {
+    try lifeline.fileHandleForWriting.write(contentsOf: Data("begin\n".utf8))
+    try waitUntilItListens()
   }
 
   package func address(of database: String) throws -> PostgresAddress {

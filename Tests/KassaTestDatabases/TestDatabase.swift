@@ -45,6 +45,12 @@ package struct TestDatabase: Sendable {
     return TestDatabase(place: .server(address, url: url))
   }
 
+  /// Puts the database that this path names on a cluster of a test's own.
+  package static func place(_ path: String, on cluster: PostgresCluster) throws {
+    let (address, url) = try cluster.makeNamedDatabase()
+    known.withLock { $0[path] = TestDatabase(place: .server(address, url: url)) }
+  }
+
   package func open() throws -> any Store {
     switch place {
     case .file(let path): try SQLiteStore(path: path)

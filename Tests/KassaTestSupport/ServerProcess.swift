@@ -11,11 +11,13 @@ package struct ServerPlan: Sendable {
   package var environment: [String: String]
   package var database: String
   private let chosen: TestDatabase?
+  /// Tells its files from those of others in the same folder.
+  package var name: String
 
   /// On the database of this name, or on a certain one.
   package init(
     _ command: String, in folder: TemporaryFolder, options: [String] = [], environment: [String: String] = [:],
-    database: String = "kassa.sqlite", on chosen: TestDatabase? = nil
+    database: String = "kassa.sqlite", name: String = "", on chosen: TestDatabase? = nil
   ) {
     self.folder = folder
     self.command = command
@@ -23,12 +25,13 @@ package struct ServerPlan: Sendable {
     self.environment = environment
     self.database = database
     self.chosen = chosen
+    self.name = name
   }
 
   /// Of the file in the folder, or of a PostgreSQL database that stands for it.
   package var databaseURL: String { get throws { try storage.url } }
   package var storage: TestDatabase { get throws { try chosen ?? TestDatabase(path: folder.file(database)) } }
-  package var readyFile: String { folder.file("ready.json") }
+  package var readyFile: String { folder.file("ready\(name).json") }
 }
 
 /// A `kassa` server that listens on a free port of 127.0.0.1.
@@ -67,7 +70,8 @@ package final class ServerProcess: Sendable {
       KassaProgram.path,
       [plan.command, "--port", "0", "--ready-file", plan.readyFile, "--database-url", try plan.databaseURL]
         + plan.options,
-      in: plan.folder, environment: try plan.storage.environment.merging(plan.environment) { $1 }, printsTo: "server")
+      in: plan.folder, environment: try plan.storage.environment.merging(plan.environment) { $1 },
+      printsTo: "server\(plan.name)")
     do {
       let ready = try await waitUntilReady(plan, program)
       return try ServerProcess(plan: plan, program: program, ready: ready)

@@ -1,20 +1,33 @@
 import KassaJSON
 import Testing
 
+/// What a page is pressed with: a thumb, as at the till, or a pointer, as at a desk.
+enum Hand {
+  case thumb, pointer
+
+  /// The smallest side of what is pressed. On a narrow screen, what was made for a pointer is pressed with a finger.
+  var targetPixelsMin: (wide: Int64, narrow: Int64) {
+    switch self {
+    case .thumb: (48, 48)
+    case .pointer: (24, 36)
+    }
+  }
+}
+
 extension Browser {
-  /// Holds what is on the screen against WCAG 2.2, level AA, as far as a program can tell: names, labels, landmarks,
-  /// headings, contrast, sizes of text and targets, and that nothing reaches beyond the side. Each flaw is an issue.
-  /// `targetPixelsMin`: smallest side of what is pressed. `textPixelsMin`: smallest size of text.
+  /// Holds what is on the screen, or the open dialog, against WCAG 2.2, level AA, as far as a program can tell, and the
+  /// house's own sizes: names, labels, landmarks, headings, contrast, sizes of text and targets, texts that are cut off,
+  /// and that nothing reaches beyond the side. Each flaw is an issue, which names the `page`.
   func audit(
-    targetPixelsMin: Int = 44, textPixelsMin: Int = 16, at location: SourceLocation = #_sourceLocation
+    _ page: String? = nil, for hand: Hand = .thumb, at location: SourceLocation = #_sourceLocation
   ) async throws {
+    let (wide, narrow) = hand.targetPixelsMin
     let flaws = try await lasting {
-      try await run(auditScript, [.integer(Int64(targetPixelsMin)), .integer(Int64(textPixelsMin))])
-        .elements.compactMap(\.text)
+      try await run(auditScript, [.integer(wide), .integer(narrow)]).elements.compactMap(\.text)
     }
     let place =
       try await value("location.pathname + ' ' + (document.querySelector('main')?.className ?? '')").text ?? ""
-    for flaw in flaws { Issue.record("\(place): \(flaw)", sourceLocation: location) }
+    for flaw in flaws { Issue.record("\(page ?? place): \(flaw)", sourceLocation: location) }
   }
 
   /// Walks with Tab from the first that can have the focus; answers what had the focus, in order. Where the focus cannot be seen, or lies
@@ -50,11 +63,13 @@ private let focusScript = """
   """
 
 private let auditScript = """
-  const [targetMin, textMin] = arguments;
+  const [wideTargetMin, narrowTargetMin] = arguments;
+  const targetMin = innerWidth < 600 ? narrowTargetMin : wideTargetMin;
+  const textMin = 16;
   const flaws = [];
   const describe = (e) => `<${e.tagName.toLowerCase()} class="${e.getAttribute("class") ?? ""}"> ${(e.innerText ?? "").trim().slice(0, 40)}`;
   const scope = document.querySelector("dialog[open]") ?? document.body;
-  const isUnseen = (e) => Boolean(e.closest(".unseen"));
+  const isUnseen = (e) => Boolean(e.closest(".unseen")) || getComputedStyle(e).clipPath === "inset(50%)";
   const isVisible = (e) => e.checkVisibility({ opacityProperty: false, visibilityProperty: true }) && e.getClientRects().length > 0;
   const all = [...scope.querySelectorAll("*")].filter(isVisible);
 
@@ -65,6 +80,7 @@ private let auditScript = """
     return (e.getAttribute("aria-label") || labels || (e.matches("input, select, textarea") ? "" : e.textContent) || e.getAttribute("alt") || e.getAttribute("title") || "").trim();
   };
 
+  if (all.some((e) => e.tabIndex > 0)) flaws.push("something takes the focus out of order");
   if (!document.documentElement.lang) flaws.push("the page has no language");
   if (!document.title.trim()) flaws.push("the page has no title");
   if (scope === document.body) {
@@ -93,9 +109,10 @@ private let auditScript = """
     if (isControl && !nameOf(e)) flaws.push(`it has no name: ${describe(e)}`);
     if (e.matches("img:not([alt])")) flaws.push(`a picture has no text: ${e.src}`);
     if (e.matches("svg") && e.getAttribute("aria-hidden") !== "true" && !e.closest("[aria-hidden=true]") && !nameOf(e)) flaws.push(`a drawing is neither named nor hidden: ${describe(e.parentElement)}`);
+    if (e.matches("[role=img]") && !nameOf(e)) flaws.push(`a picture has no name: ${describe(e)}`);
     if (e.matches("ul, ol") && [...e.children].some((child) => !child.matches("li, script, template"))) flaws.push(`a list holds what is no item: ${describe(e)}`);
     if (isControl && e.closest("[aria-hidden=true]")) flaws.push(`it can have the focus and is hidden: ${describe(e)}`);
-    if (isControl && !isUnseen(e) && !e.matches("p a, dd a, td a, a.inline, label input")) {
+    if (isControl && !isUnseen(e) && !e.matches("p a, dd a, td a, a.inline, label input, pre, code")) {
       const box = e.getBoundingClientRect();
       if (Math.round(box.width) < targetMin || Math.round(box.height) < targetMin) flaws.push(`it is ${Math.round(box.width)} by ${Math.round(box.height)} pixels: ${describe(e)}`);
     }
@@ -142,7 +159,18 @@ private let auditScript = """
     if (ratio < 3) flaws.push(`the edge has a contrast of ${ratio.toFixed(2)}: ${describe(e)}`);
   }
 
-  const beyond = document.documentElement.scrollWidth - innerWidth;
-  if (beyond > 0) flaws.push(`the page is ${beyond} pixels too wide`);
-  return flaws;
+  for (const e of all) {
+    const { overflowX, textOverflow } = getComputedStyle(e);
+    if (isUnseen(e) || !e.innerText?.trim() || (overflowX !== "hidden" && overflowX !== "clip" && textOverflow !== "ellipsis")) continue;
+    if (e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0) flaws.push(`a text is cut off: ${describe(e)}`);
+  }
+  // A phone shows a page that is too wide smaller, and calls that its width: what was laid out for counts.
+  const room = document.documentElement.clientWidth;
+  const beyond = document.documentElement.scrollWidth - room;
+  // By one, a fraction of a pixel is rounded up.
+  if (beyond > 1) {
+    const wide = all.find((e) => e.getBoundingClientRect().right > room + 1);
+    flaws.push(`the page is ${beyond} pixels too wide: ${wide ? describe(wide) : ""}`);
+  }
+  return flaws.slice(0, 20);
   """

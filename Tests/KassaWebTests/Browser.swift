@@ -38,18 +38,21 @@ final class Browser: Sendable {
   }
 
   /// The driver takes a free port for IPv6, which another program may have for IPv4: then it is started again.
-  static func start(language: String, in folder: TemporaryFolder) async throws -> Browser {
+  /// `textPixels`: how large its person set text to be.
+  static func start(language: String, textPixels: Int = 16, in folder: TemporaryFolder) async throws -> Browser {
     for _ in 0..<4 {
       do {
-        return try await startOnce(language: language, in: folder)
+        return try await startOnce(language: language, textPixels: textPixels, in: folder)
       } catch let failure as Failure where failure.description.contains("Address already in use") {
         continue
       }
     }
-    return try await startOnce(language: language, in: folder)
+    return try await startOnce(language: language, textPixels: textPixels, in: folder)
   }
 
-  private static func startOnce(language: String, in folder: TemporaryFolder) async throws -> Browser {
+  private static func startOnce(
+    language: String, textPixels: Int, in folder: TemporaryFolder
+  ) async throws -> Browser {
     // A thread of a test may block signals, and what it starts inherits that; browsers need theirs.
     let driver = try RunningProgram(
       "/usr/bin/env", ["--default-signal", "chromedriver", "--port=0"], in: folder, printsTo: "driver")
@@ -67,7 +70,11 @@ final class Browser: Sendable {
             "alwaysMatch": [
               "goog:loggingPrefs": ["browser": "ALL"],
               "goog:chromeOptions": [
-                "args": .array(arguments), "prefs": ["intl.accept_languages": .string(language)],
+                "args": .array(arguments),
+                "prefs": [
+                  "intl.accept_languages": .string(language),
+                  "webkit.webprefs.default_font_size": .integer(Int64(textPixels)),
+                ],
               ],
             ]
           ]
@@ -191,21 +198,46 @@ final class Browser: Sendable {
       ?? all.find((element) => words(element).some((each) => each.startsWith(text))) ?? null;
     """
 
-  /// Clicks what is named so, once it is there and can be clicked.
-  func click(_ text: String, _ selector: String = "button, a, summary, label") async throws {
-    // What was found may be drawn anew before it is clicked: then it is looked for again.
-    for turn in 1... {
-      let reference = try await wait("“\(text)” to click", Self.findByText, .string(selector), .string(text))
+  /// Acts on an element, once it can be: what was found may be drawn anew or moved before it is reached. Then it is looked
+  /// for again.
+  private func act(_ find: () async throws -> Element, _ work: (Element) async throws -> Void) async throws {
+    let passing = ["stale element reference", "element click intercepted", "element not interactable"]
+    let end = ContinuousClock.now + .seconds(Self.patienceSeconds)
+    while true {
       do {
-        try await command("POST", "/element/\(Element(reference: reference).id)/click")
-        return
-      } catch let failure as Failure where failure.description.contains("stale element reference") && turn < 5 {
-        continue
+        return try await work(try await find())
+      } catch let failure as Failure where passing.contains(where: failure.description.contains) {
+        if ContinuousClock.now > end { throw failure }
+        try await Task.sleep(for: .milliseconds(20))
       }
     }
   }
 
-  func click(selector: String) async throws { try await command("POST", "/element/\(element(selector).id)/click") }
+  /// Clicks what is named so, once it is there and can be clicked.
+  func click(_ text: String, _ selector: String = "button, a, summary, label") async throws {
+    try await act {
+      Element(reference: try await wait("“\(text)” to click", Self.findByText, .string(selector), .string(text)))
+    } _: { element in
+      try await command("POST", "/element/\(element.id)/click")
+    }
+  }
+
+  func click(selector: String) async throws {
+    try await act {
+      try await element(selector)
+    } _: {
+      try await command("POST", "/element/\($0.id)/click")
+    }
+  }
+
+  /// Types into what the selector finds, after what stands there.
+  func type(_ text: String, into selector: String) async throws {
+    try await act {
+      try await element(selector)
+    } _: {
+      try await command("POST", "/element/\($0.id)/value", ["text": .string(text)])
+    }
+  }
 
   func element(_ selector: String) async throws -> Element {
     Element(
@@ -222,21 +254,32 @@ final class Browser: Sendable {
     return Element(reference: try await wait("the field “\(label)”", script, .string(label)))
   }
 
+  /// Puts `text` in place of what stands in the field.
   func fill(_ label: String, with text: String) async throws {
-    let id = try await field(label).id
-    try await command("POST", "/element/\(id)/clear")
-    try await command("POST", "/element/\(id)/value", ["text": .string(text)])
+    try await act {
+      try await field(label)
+    } _: { element in
+      try await command("POST", "/element/\(element.id)/clear")
+      try await command("POST", "/element/\(element.id)/value", ["text": .string(text)])
+    }
   }
 
-  /// Chooses the option with this text.
+  /// Chooses the option with this text, once it is there.
   func choose(_ label: String, _ option: String) async throws {
-    let select = try await field(label)
-    try await evaluate(
-      """
-      const [select, text] = arguments;
-      select.value = [...select.options].find((option) => option.text.startsWith(text)).value;
-      select.dispatchEvent(new Event("change", { bubbles: true }));
-      """, select.reference, .string(option))
+    try await act {
+      try await field(label)
+    } _: { select in
+      try await wait(
+        "the option “\(option)”",
+        """
+        const [select, text] = arguments;
+        const option = [...select.options].find((option) => option.text.startsWith(text));
+        if (!option) return false;
+        select.value = option.value;
+        select.dispatchEvent(new Event("change", { bubbles: true }));
+        return true;
+        """, select.reference, .string(option))
+    }
   }
 
   /// Presses keys wherever the focus is, like `\u{e004}` for Tab.
@@ -303,12 +346,13 @@ final class Browser: Sendable {
 /// `allowsConsoleErrors`, or it is of an answer with a status that the test `expects` (0: none came, for the network was
 /// gone): browsers write every refused request there.
 func withBrowser(
-  _ options: [String] = [], language: String = "en", allowsConsoleErrors: Bool = false, expects statuses: [Int] = [],
+  _ options: [String] = [], language: String = "en", textPixels: Int = 16, allowsConsoleErrors: Bool = false,
+  expects statuses: [Int] = [],
   at location: SourceLocation = #_sourceLocation, _ body: (Browser, ServerProcess) async throws -> Void
 ) async throws {
   try await withTemporaryFolder { folder in
     try await withServer(ServerPlan("playground", in: folder, options: options)) { server in
-      let browser = try await Browser.start(language: language, in: folder)
+      let browser = try await Browser.start(language: language, textPixels: textPixels, in: folder)
       do {
         try await browser.look(width: 1440)
         try await body(browser, server)

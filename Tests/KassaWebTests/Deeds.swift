@@ -35,10 +35,6 @@ extension Browser {
     try await click(selector: selector)
   }
 
-  func type(_ text: String, into selector: String) async throws {
-    try await command("POST", "/element/\(try await element(selector).id)/value", ["text": .string(text)])
-  }
-
   /// Takes the network away, and gives it back.
   func setOffline(_ isOffline: Bool) async throws {
     try await chromium("Network.enable")

@@ -84,6 +84,43 @@ extension Web {
       }
     }
 
+    @Test func aNewVersionIsTakenWhenNothingIsOnTheScreen() async throws {
+      try await withTill { till in
+        // The page makes its policy once; the test registers by the same.
+        try await till.browser.chromium(
+          "Page.addScriptToEvaluateOnNewDocument",
+          [
+            "source": """
+            const make = trustedTypes.createPolicy;
+            trustedTypes.createPolicy = function (...given) { return (window.policy = make.apply(this, given)); };
+            """
+          ])
+        try await till.browser.reload()
+        try await till.waitUntilLive()
+        try await till.browser.wait(for: "navigator.serviceWorker.controller !== null && window.policy")
+        try await till.ask()
+        try await till.wait(forScreen: "cart")
+        try await till.browser.run(
+          """
+          window.isOld = true;
+          await caches.open("kassa-pos of-yesterday");
+          await caches.open("of somebody else");
+          await navigator.serviceWorker.register(policy.createScriptURL("/pos/worker.js?next"), { scope: "/pos" });
+          """)
+        try await till.browser.wait(for: "navigator.serviceWorker.controller.scriptURL.endsWith('?next')")
+        // What an earlier version kept is gone; what is not its own is not.
+        try await till.browser.wait(for: "caches.keys().then((names) => !names.includes('kassa-pos of-yesterday'))")
+        #expect(try await till.browser.run("return (await caches.keys()).includes('of somebody else')") == true)
+        // The customer is not disturbed.
+        try await till.payByCard()
+        try await till.wait(forScreen: "paid")
+        #expect(try await till.browser.value("window.isOld") == true)
+        try await till.browser.touch("footer .primary")
+        try await till.browser.wait(for: "!window.isOld && document.querySelector('main.line')")
+        try await till.browser.waitForText("Ready for the next customer")
+      }
+    }
+
     /// Without a stream, by asking alone, all of it can be done.
     @Test func aPhoneWhoseStreamIsRefusedStillTakesPayments() async throws {
       try await withTill(expects: [429]) { till in
@@ -180,7 +217,9 @@ extension Web {
     @Test func theAppIsSmall() async throws {
       try await withServer { server in
         let worker = try await server.send(HTTPCall("GET", "/pos/worker.js")).text
-        let files = worker.matches(of: /"(\/(?:pos|shared)\/[a-z0-9.-]+)"/).map { String($0.1) } + ["/pos"]
+        let files =
+          worker.matches(of: /"(\/(?:pos|shared)\/[a-z0-9.-]+)"/).map { String($0.1) }
+          + ["/pos", "/pos/worker.js", "/pos/icon-512.png", "/pos/icon-maskable-512.png"]
         #expect(files.count > 15)
         var bytes = 0
         for file in files {

@@ -175,6 +175,22 @@ extension Web {
       }
     }
 
+    @Test func aMethodThatWasSwitchedOffMeanwhileSaysSoAndTheOthersRemain() async throws {
+      try await withTill(expects: [409]) { till in
+        let id = try await till.ask()
+        try await till.browser.wait(for: "document.querySelector('[data-method=SWISH]')")
+        #expect(try await till.server.delete("/portal/v1/payment-methods/SWISH").status == 204)
+        try await till.browser.touch("[data-method=SWISH]")
+        try await till.browser.wait(for: "document.querySelector('.notice[role=alert]')")
+        try await till.browser.wait(for: "!document.querySelector('[data-method=SWISH]')")
+        try await till.browser.audit()
+        try await till.picture("method-gone")
+        #expect(try await till.session(id)["status"]?.text == "CREATED")
+        try await till.payByCard()
+        try await till.wait(forScreen: "paid")
+      }
+    }
+
     @Test func anotherPaymentUnderWayIsShownAndLedTo() async throws {
       try await withTill { till in
         try await till.ask()

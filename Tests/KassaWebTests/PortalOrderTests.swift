@@ -5,35 +5,10 @@ import Testing
 
 /// Orders and payment methods in the portal.
 @Suite(.timeLimit(.minutes(2))) struct PortalOrderTests {
-  private func signIn(_ browser: Browser, _ server: ServerProcess, _ address: String) async throws {
-    try await browser.open("\(server.url)/portal\(address)")
-    try await browser.fill("API key", with: server.apiKey)
-    try await browser.click("Sign in", "button")
-  }
-
-  /// A session of 250.00 SEK that was paid; its order's id.
-  private func paidOrder(_ server: ServerProcess) async throws -> String {
-    let device = try await server.post("/ipp/v1/dev/devices", ["name": "Till 1"]).json["id"] ?? .null
-    let session = try await server.post(
-      "/ipp/v1/sessions",
-      [
-        "device_id": device, "order_amount": 25000, "purchase_currency": "SEK", "merchant_reference1": "KVITTO-1",
-        "order_items": [
-          [
-            "name": "T-shirt", "quantity": 1, "unit_price": 25000, "total_amount": 25000, "tax_rate": 2500,
-            "total_tax_amount": 5000,
-          ]
-        ],
-      ])
-    let id = try #require(session.json["session_id"]?.text)
-    let paid = try await server.post("/ipp/v1/dev/sessions/\(id)/simulate-tap", [:])
-    return try #require(paid.json["order_id"]?.text, "\(paid)")
-  }
-
   @Test func aPartAndThenTheRestIsRefunded() async throws {
     try await withBrowser { browser, server in
-      let order = try await paidOrder(server)
-      try await signIn(browser, server, "#/orders")
+      let order = try await server.makeOrder(on: try await server.makeDevice().id)
+      try await browser.signIn(to: server, "#/orders")
       try await browser.click("KVITTO-1", "td a")
       try await browser.click("Refund", "button")
       // More than was captured does not leave the page.
@@ -47,7 +22,7 @@ import Testing
       try await browser.wait(
         "its end", "return document.querySelectorAll('.movements [data-status=DONE]').length === 2")
       #expect(try await server.get("/ordermanagement/v1/orders/\(order)").json["refunded_amount"] == 5050)
-      try await browser.expectNoFlaws("an order")
+      try await browser.audit("an order", for: .pointer)
       // The rest stands in the field already.
       try await browser.click("Refund", "button")
       try await browser.waitForText("At most SEK 199.50.")
@@ -64,10 +39,10 @@ import Testing
 
   @Test func aMethodIsCheckedSwitchedOffAndOn() async throws {
     try await withBrowser { browser, server in
-      try await signIn(browser, server, "#/methods")
+      try await browser.signIn(to: server, "#/methods")
       try await browser.click("Check: Card", "button")
       try await browser.wait("findings", "return document.querySelectorAll('.findings li').length > 0")
-      try await browser.expectNoFlaws("payment methods")
+      try await browser.audit("payment methods", for: .pointer)
       try await browser.click("Switch off: Card", "button")
       try await browser.waitForText("Switch on")
       #expect(try await server.get("/portal/v1/payment-methods/CARD").json["enabled"] == false)

@@ -11,13 +11,13 @@ import Testing
       try await browser.open(server.url)
       try await browser.waitForText("Take your first payment")
       try await browser.waitForText("Use a simulated phone")
-      try await browser.expectNoFlaws("the start page")
+      try await browser.audit("the start page", for: .pointer)
       try await browser.click("Use a simulated phone", "button")
       try await browser.click("Ask for SEK", "button")
       try await browser.click("Tap a card", "button")
       try await browser.wait("Paid", "return document.querySelector('.paid') !== null")
       #expect(ContinuousClock.now - start < .seconds(60))
-      try await browser.expectNoFlaws("the start page, paid")
+      try await browser.audit("the start page, paid", for: .pointer)
       try await browser.picture("start-paid")
       // The lines to copy have the real key and ids, and what the backend heard stands there.
       let lines = try await browser.text("#curl-step2")
@@ -29,12 +29,73 @@ import Testing
     }
   }
 
+  /// Every other button of it: declined, another session, another phone, another payment, and the lines to copy.
+  @Test func everyButtonDoesWhatItSays() async throws {
+    try await withBrowser { browser, server in
+      try await browser.chromium(
+        "Browser.grantPermissions", ["permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]])
+      try await browser.open(server.url)
+      try await browser.click("Use a simulated phone", "button")
+      try await browser.click("Ask for SEK", "button")
+      try await browser.waitForText("The phone has it in its line.")
+      // What is next is in sight.
+      try await browser.wait(
+        "the next step",
+        """
+        const box = document.querySelector(".step.is-next button.primary").getBoundingClientRect();
+        return box.top >= 0 && box.bottom <= innerHeight;
+        """)
+      try await browser.click("Tap a card that is declined", "button")
+      try await browser.waitForText("Declined: the session stays open.")
+      try await browser.audit("the start page, declined", for: .pointer)
+      try await browser.picture("start-declined")
+      // One at a time can be paid on a phone: no other is asked for meanwhile.
+      #expect(try await browser.evaluate("return document.body.innerText.includes('Ask for another')") == false)
+      try await browser.click("Tap a card", "button")
+      try await browser.wait("Paid", "return document.querySelector('.paid') !== null")
+      try await browser.click("Take another", "button")
+      try await browser.wait("the next one", "return document.querySelector('.paid') === null")
+      // Before a card is tapped it may be another one after all.
+      try await browser.click("Ask for another", "button")
+      try await eventually { try await server.get("/ipp/v1/sessions").json["total_elements"] == 3 }
+      try await browser.click("Tap a card", "button")
+      try await browser.wait("Paid", "return document.querySelector('.paid') !== null")
+      #expect(try await server.get("/ipp/v1/sessions?status=FINALIZED").json["total_elements"] == 2)
+      #expect(try await server.get("/ipp/v1/sessions").json["total_elements"] == 3)
+
+      for step in 1...3 {
+        let shown = try await browser.text("#curl-step\(step)")
+        try await browser.click(selector: ".step:nth-child(\(step)) .step-code > button")
+        try await browser.wait(
+          "the copy",
+          "return document.querySelector('.step:nth-child(\(step)) .step-code > button').innerText === 'Copied'")
+        #expect(try await browser.run("return navigator.clipboard.readText()").text == shown)
+      }
+      // Folded, there is nothing to copy.
+      try await browser.click("The same from your backend", "summary")
+      try await browser.wait(
+        "the end of the button",
+        "return !document.querySelector('.step-code > button').checkVisibility()")
+      try await browser.click("Svenska", "button")
+      try await browser.waitForText("Ta emot din första betalning")
+      try await browser.click("English", "button")
+      try await browser.click("API reference", "nav a")
+      try await browser.wait("the reference", "return document.querySelector('.lead') !== null")
+      try await browser.command("POST", "/back")
+      // Signed in with one click, from the top too.
+      try await browser.wait("the steps", "return document.querySelectorAll('.step').length === 3")
+      try await browser.click("Portal", "nav a")
+      try await browser.waitForText("Key: playground")
+    }
+  }
+
   /// The phone is the POS app, in a second window.
   @Test func thePOSAppPairsInASecondWindow() async throws {
     try await withBrowser { browser, server in
       try await browser.open(server.url)
       try await browser.click("Open the POS app", "button")
       try await browser.waitForText("Waiting for the POS app to pair")
+      try await browser.audit("the start page, waiting", for: .pointer)
       let windows = try await browser.windows
       try #require(windows.count == 2)
       try await browser.show(window: windows[1])
@@ -86,14 +147,31 @@ import Testing
     }
   }
 
-  @Test(arguments: [("en", 1440, false), ("sv", 375, true), ("sv", 768, false)])
-  func itCanBeUsedEverywhere(language: String, width: Int, isDark: Bool) async throws {
-    try await withBrowser(language: language) { browser, server in
-      try await browser.look(width: width, isDark: isDark)
+  @Test(arguments: Look.all) func itCanBeUsedEverywhere(look: Look) async throws {
+    try await withBrowser(language: look.language) { browser, server in
+      try await browser.look(width: look.width, isDark: look.isDark)
       try await browser.open(server.url)
       try await browser.wait("the steps", "return document.querySelectorAll('.step').length === 3")
-      try await browser.expectNoFlaws("the start page")
-      try await browser.picture("start-\(width)-\(language)\(isDark ? "-dark" : "")")
+      try await browser.audit("the start page", for: .pointer)
+      try await browser.picture("start-\(look.name)")
+      for step in 1...3 { try await browser.click(selector: ".step:nth-child(\(step)) .step-body button.primary") }
+      try await browser.wait("Paid", "return document.querySelector('.paid') !== null")
+      try await browser.audit("the start page, paid", for: .pointer)
+      try await browser.picture("start-paid-\(look.name)")
+    }
+  }
+
+  @Test(arguments: [768, 1440]) func largeTextLosesNothing(width: Int) async throws {
+    try await withBrowser(textPixels: 32) { browser, server in
+      try await browser.look(width: width)
+      try await browser.open(server.url)
+      try await browser.wait("the steps", "return document.querySelectorAll('.step').length === 3")
+      try await browser.audit("the start page, large text", for: .pointer)
+      try await browser.picture("start-\(width)-text-32")
+      try await browser.open("\(server.url)/docs#createSession")
+      try await browser.wait("the reference", "return document.querySelector('[data-operation]') !== null")
+      try await browser.audit("the reference, large text", for: .pointer)
+      try await browser.picture("docs-\(width)-text-32")
     }
   }
 }

@@ -80,8 +80,11 @@ struct Screen: Sendable {
   var height = 812
   var isDark = false
   var language = "en"
+  var textPixels = 16
 
-  var name: String { "\(width)\(isDark ? "-dark" : "")\(language == "en" ? "" : "-\(language)")" }
+  var name: String {
+    "\(width)\(isDark ? "-dark" : "")\(language == "en" ? "" : "-\(language)")\(textPixels == 16 ? "" : "-text-\(textPixels)")"
+  }
 }
 
 /// Starts a playground and a browser, and pairs the browser by its deep link.
@@ -108,7 +111,9 @@ func withPhone(
   _ screen: Screen = Screen(), expects statuses: [Int] = [], at location: SourceLocation = #_sourceLocation,
   _ body: (Browser, ServerProcess) async throws -> Void
 ) async throws {
-  try await withBrowser(language: screen.language, expects: statuses, at: location) { browser, server in
+  try await withBrowser(
+    language: screen.language, textPixels: screen.textPixels, expects: statuses, at: location
+  ) { browser, server in
     try await browser.look(width: screen.width, height: screen.height, isDark: screen.isDark)
     try await body(browser, server)
   }

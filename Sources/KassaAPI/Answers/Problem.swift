@@ -140,6 +140,10 @@ struct Problem: Sendable {
       return tooMany(
         code: "too_many_sign_ins", detail: "too many keys that do not sign in came from this address",
         limit: APILimits.failedSignInsPerSourcePerMinute, windowSeconds: 60, retryAfterSeconds: retryAfterSeconds)
+    case .draining:
+      return Problem(
+        status: 503, code: "draining", title: "Service Unavailable",
+        detail: "this server is about to stop: send requests to another", headers: [(.retryAfter, "1")])
     }
   }
 

@@ -5,6 +5,7 @@ enum ServerOperations {
   static let all: [Operation] = [
     .open("getHealth", .get, "/health") { _ in .json(200, jsonObject { $0.member("status", "ok") }) },
     .open("getReadiness", .get, "/ready") { call in
+      if call.call.api.hooks.draining.hasBegun { throw RequestFailure.draining }
       try await call.service.checkReadiness()
       return .json(200, jsonObject { $0.member("status", "ready") })
     },

@@ -24,4 +24,6 @@ enum RequestFailure: Error {
   case tooManySignIns(retryAfterSeconds: Int64)
   /// The playground shows its key to a browser on its own machine only.
   case demoKeyWithheld
+  /// The server is about to stop, and is not ready for more.
+  case draining
 }

@@ -24,7 +24,6 @@ package final class PostgresCopyEnd: CopyEnd {
   package static func source(_ address: PostgresAddress) throws -> PostgresCopyEnd {
     let end = try PostgresCopyEnd(address, migrating: false)
     try end.guarded {
-      if try end.isMarked() { throw CopiedTable.isUnfinished(end.database) }
       try end.connection.send("BEGIN")
       let tables = CopiedTable.allCases.map(\.rawValue).joined(separator: ", ")
       _ = try end.connection.ask("LOCK TABLE \(tables) IN SHARE MODE")
@@ -44,9 +43,13 @@ package final class PostgresCopyEnd: CopyEnd {
     let maker = ConnectionMaker(address, limits)
     database = address.description
     do {
-      try Migrations.run(
-        on: try maker.connect(.migrating), database: database, makesSchema: migrating, isCopying: true,
-        appliesSteps: migrating)
+      let migrator = try maker.connect(.migrating)
+      if migrating {
+        try Migrations.run(
+          on: migrator, database: database, makesSchema: true, steps: Schema.steps, limits: limits, isCopying: true)
+      } else {
+        try Migrations.requireCurrent(on: migrator, database: database)
+      }
       connection = try maker.connect(.copying)
     } catch let failure as PostgresFailure {
       throw failure.storeError

@@ -7,16 +7,17 @@ package struct StripeSettings: Sendable {
 
   package static let fields = [
     ProviderField(
-      "secret_key", "a secret or restricted key of your Stripe account: sk_live_…; in a playground sk_test_…",
+      "secret_key", "A secret or restricted key of your Stripe account: sk_live_…; in a playground sk_test_….",
       isSecret: true),
     ProviderField(
-      "webhook_secret", "the signing secret of the webhook endpoint, whsec_…; entered by itself when you subscribe",
+      "webhook_secret", "The signing secret of the webhook endpoint, whsec_…; entered by itself when you subscribe.",
       isRequired: false, isSecret: true),
     ProviderField(
-      "reader_id", "the reader of devices without stripe_reader_id in their metadata, tmr_…; left out: the phone's own",
+      "reader_id",
+      "The reader of devices without stripe_reader_id in their metadata, tmr_…. Left out: the phone's own.",
       isRequired: false),
     ProviderField(
-      "location_id", "the Terminal location that phones connect at, tml_…", isRequired: false),
+      "location_id", "The Terminal location that phones connect at, tml_….", isRequired: false),
   ]
 
   let secretKey: String

@@ -9,11 +9,11 @@ package struct SwishSettings: Sendable {
   package static let testURL = "https://mss.cpc.getswish.net/swish-cpcapi"
 
   package static let fields = [
-    ProviderField("payee_alias", "your Swish number for trade, ten digits beginning with 123"),
-    ProviderField("certificate", "the certificate from portal.swish.nu, with those that signed it, in PEM"),
-    ProviderField("private_key", "the key that the certificate was asked for with, in PEM", isSecret: true),
+    ProviderField("payee_alias", "Your Swish number for trade, ten digits beginning with 123."),
+    ProviderField("certificate", "The certificate from portal.swish.nu, with those that signed it, in PEM."),
+    ProviderField("private_key", "The key that the certificate was asked for with, in PEM.", isSecret: true),
     ProviderField(
-      "trusted_certificate", "whoever signed the server's certificate, in PEM; left out: the usual authorities",
+      "trusted_certificate", "Whoever signed the server's certificate, in PEM. Left out: the usual authorities.",
       isRequired: false),
   ]
 

@@ -81,19 +81,23 @@ extension KassaService {
     if session.state.name == .failed { notice(.givenUp, view.payment) }
   }
 
-  /// Ends sessions whose time has come. Where an attempt is under way, its provider is asked first.
-  /// Returns how many it looked at.
+  /// Ends sessions whose time has come, in one commit; where an attempt is under way, its provider is then asked to confirm.
+  /// What one server ends no other finds. Returns how many they were; fewer than `Limits.sweepRowsMax` when none is left.
   package func expireSessions() async throws -> Int {
     let now = self.now
-    let due = try await store.read { try $0.sessions.due(at: now, limit: Limits.sweepRowsMax) }
-    try await forEach(due, atOnceMax: Limits.expiriesAtOnceMax) { session in
-      do {
-        _ = try await endAttempt(session.id, .expired, as: .kassa(session.merchantID))
-      } catch ServiceFailure.sessionFinalized, ServiceFailure.sessionOver {
-        // It ended since it was found.
+    if try await store.read({ try $0.sessions.due(at: now, limit: 1).isEmpty }) { return 0 }
+    let ended = try await translatingRefusals {
+      try await store.write { transaction in
+        try transaction.sessions.due(at: now, limit: Limits.sweepRowsMax).map { due in
+          var session = due
+          try end(.expired, &session, origin: .system, at: now, in: transaction)
+          return session
+        }
       }
     }
-    return due.count
+    for device in Set(ended.map(\.deviceID)) { signals.wake(device) }
+    try await forEach(ended, atOnceMax: Limits.expiriesAtOnceMax) { _ = try await confirmEnd(of: $0) }
+    return ended.count
   }
 
   /// Does something for each element, some at once. One that throws holds up none that has begun; its error is thrown in

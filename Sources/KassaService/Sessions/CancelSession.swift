@@ -26,15 +26,27 @@ extension KassaService {
     let session = try await writeSession { transaction in
       var session = try visibleSession(id, to: actor, in: transaction)
       if let only, session.attempt(only) == nil { return session }
-      _ = try apply(.end(ending), to: &session, origin: actor.origin, at: now, in: transaction)
-      if case .active(.some(let attempt)) = session.state,
-        var payment = try transaction.payments.find(attempt.payment, of: session.merchantID)
-      {
-        payment.checkAt = now.adding(seconds: Limits.providerCrashSeconds)
-        try transaction.payments.save(payment)
-      }
+      try end(ending, &session, origin: actor.origin, at: now, in: transaction)
       return session
     }
+    return try await confirmEnd(of: session, only: only)
+  }
+
+  /// Asks for an end in the commit of `transaction`. An attempt under way is looked after from then on.
+  func end(
+    _ ending: Session.Ending, _ session: inout Session, origin: ChangeOrigin, at now: Timestamp,
+    in transaction: any WriteTransaction
+  ) throws {
+    _ = try apply(.end(ending), to: &session, origin: origin, at: now, in: transaction)
+    guard case .active(.some(let attempt)) = session.state,
+      var payment = try transaction.payments.find(attempt.payment, of: session.merchantID)
+    else { return }
+    payment.checkAt = now.adding(seconds: Limits.providerCrashSeconds)
+    try transaction.payments.save(payment)
+  }
+
+  /// Has the provider confirm the end of the attempt that is under way, if any. Returns the session as it stands then.
+  func confirmEnd(of session: Session, only: PaymentID? = nil) async throws -> Session {
     guard case .active(.some(let attempt)) = session.state, attempt.payment == only ?? attempt.payment,
       let payment = try await store.read({ try $0.payments.find(attempt.payment, of: session.merchantID) })
     else { return session }

@@ -31,7 +31,8 @@ package protocol SessionReads {
   /// The device's line: its CREATED and ACTIVE sessions, oldest first.
   func line(of device: DeviceID, merchant: MerchantID, limit: Int) throws -> [Session]
   /// CREATED and ACTIVE sessions whose time has come at `now`, soonest first; without those whose attempt is being ended
-  /// for good already, which only its provider can hasten.
+  /// for good already, which only its provider can hasten, and in a transaction that writes without those that another one
+  /// is at work on.
   func due(at now: Timestamp, limit: Int) throws -> [Session]
 }
 

@@ -8,6 +8,7 @@ extension StoreConformance {
     Rule("a session is saved from the version that was read, whoever races") { try await $0.sessionsAreSavedOnce() },
     Rule("a device has one ACTIVE session") { try await $0.oneSessionIsActive() },
     Rule("a line is oldest first, and due sessions come soonest first") { try await $0.linesAndDueSessions() },
+    Rule("sessions whose time has come are ended once, whoever sweeps") { try await $0.dueSessionsAreEndedOnce() },
     Rule("every narrowing of the sessions' list is right on every page") { try await $0.sessionListsAreRight() },
     Rule("a delivery step is noted the first time") { try await $0.deliveryStepsAreNotedOnce() },
   ]
@@ -15,6 +16,7 @@ extension StoreConformance {
   static let paymentRules = [
     Rule("an attempt is kept whole, and found with its session") { try await $0.paymentsAreKeptWhole() },
     Rule("a look that is due is taken once, whoever races") { try await $0.checksAreTakenOnce() },
+    Rule("attempts that wait for their providers are counted") { try await $0.waitingAttemptsAreCounted() },
   ]
 
   func sessionsAreKeptWhole() async throws {
@@ -87,6 +89,33 @@ extension StoreConformance {
       let due = try await store.read { try $0.sessions.due(at: end, limit: 100) }
       #expect(due == open.filter { $0.expiresAt <= end })
       #expect(try await store.read { try $0.sessions.due(at: end, limit: 2) } == Array(due.prefix(2)))
+    }
+  }
+
+  /// Several that each end what is due in one transaction, as sweepers do, never end the same session twice; and together
+  /// they end all.
+  func dueSessionsAreEndedOnce() async throws {
+    try await withStore { store async throws in
+      let maker = Maker()
+      let sessions = try (0..<60).map { _ in try maker.session() }
+      try await store.write { transaction in for session in sessions { try transaction.sessions.insert(session) } }
+      let end = try #require(sessions.first).expiresAt
+      var ended: [SessionID] = []
+      repeat {
+        let found = try await racing(6) { _ in
+          try await store.write { transaction in
+            try transaction.sessions.due(at: end, limit: 15).map { due in
+              var session = due
+              _ = try session.apply(.end(.expired))
+              #expect(try transaction.sessions.save(session, expecting: due.version))
+              return session.id
+            }
+          }
+        }
+        ended += found.flatMap { $0 }
+      } while try await !store.read { try $0.sessions.due(at: end, limit: 1).isEmpty }
+      #expect(ended.count == sessions.count)
+      #expect(Set(ended) == Set(sessions.map(\.id)))
     }
   }
 
@@ -208,6 +237,33 @@ extension StoreConformance {
       #expect(won.count { $0 } == 1)
       #expect(try await store.read { try $0.payments.due(at: Maker.epoch, limit: 5) }.isEmpty)
       #expect(try await store.read { try $0.payments.due(at: next, limit: 5) }.map(\.id) == [payment.id])
+    }
+  }
+
+  func waitingAttemptsAreCounted() async throws {
+    try await withStore { store async throws in
+      let maker = Maker()
+      func unsettled(_ state: Payment.State) async throws -> UnsettledPayments {
+        try await store.read { try $0.payments.unsettled(state) }
+      }
+      let none = UnsettledPayments(count: 0, oldestCreatedAt: nil, checksMax: 0)
+      #expect(try await unsettled(.unknown) == none)
+      // Of several merchants; one of each state wants no looking after any more.
+      for (number, state) in [Payment.State.unknown, .reversing, .unknown, .open, .unknown, .reversing].enumerated() {
+        var payment = maker.payment(
+          of: try maker.session(), created: Maker.epoch.adding(seconds: Int64(10 - number)))
+        payment.state = state
+        payment.checks = number
+        if number >= 4 { payment.checkAt = nil }
+        let made = payment
+        try await store.write { try $0.payments.insert(made) }
+      }
+      let unknown = UnsettledPayments(count: 2, oldestCreatedAt: Maker.epoch.adding(seconds: 8), checksMax: 2)
+      #expect(try await unsettled(.unknown) == unknown)
+      let reversing = UnsettledPayments(count: 1, oldestCreatedAt: Maker.epoch.adding(seconds: 9), checksMax: 1)
+      #expect(try await unsettled(.reversing) == reversing)
+      #expect(try await unsettled(.open).count == 1)
+      #expect(try await unsettled(.succeeded) == none)
     }
   }
 }

@@ -10,13 +10,13 @@ const say = speaker({
     title: "Pay", "KLARNA": "Klarna", "SWISH": "Swish", "VIPPS": "Vipps", playground: "Playground: no real money moves.", to: "Pay to", approve: "Pay {amount}", refuse: "No, thanks", doing: "One moment …",
     SUCCEEDED: "Paid", "SUCCEEDED.text": "{amount} to {shop}. You can put the phone away.", FAILED: "Not paid", "FAILED.text": "No money was taken.", CANCELLED: "Cancelled", "CANCELLED.text": "The shop took the payment back. No money was taken.",
     UNKNOWN: "Not known yet", "UNKNOWN.text": "The shop’s till waits for the answer.", REVERSING: "Given back", "REVERSING.text": "The money came too late and is given back.", REVERSED: "Given back", "REVERSED.text": "The money came too late and was given back.",
-    missing: "There is nothing to pay here", missingText: "The code may be old. Ask at the till.", unreachable: "No answer", again: "Try again", late: "That was too late: the payment does not wait any more.",
+    missing: "There is nothing to pay here", missingText: "The code may be old. Ask at the till.", unreachable: "No answer", unreachableText: "The shop’s server was not reached. Check the network of this phone.", again: "Try again", late: "That was too late: the payment does not wait any more.",
   },
   sv: {
     title: "Betala", "KLARNA": "Klarna", "SWISH": "Swish", "VIPPS": "Vipps", playground: "Testläge: inga riktiga pengar rör sig.", to: "Betala till", approve: "Betala {amount}", refuse: "Nej tack", doing: "Ett ögonblick …",
     SUCCEEDED: "Betalt", "SUCCEEDED.text": "{amount} till {shop}. Du kan lägga undan telefonen.", FAILED: "Inte betalt", "FAILED.text": "Inga pengar har dragits.", CANCELLED: "Avbrutet", "CANCELLED.text": "Butiken tog tillbaka betalningen. Inga pengar har dragits.",
     UNKNOWN: "Inte känt än", "UNKNOWN.text": "Butikens kassa väntar på svaret.", REVERSING: "Betalas tillbaka", "REVERSING.text": "Pengarna kom för sent och betalas tillbaka.", REVERSED: "Betalat tillbaka", "REVERSED.text": "Pengarna kom för sent och har betalats tillbaka.",
-    missing: "Här finns inget att betala", missingText: "Koden kan vara gammal. Fråga vid kassan.", unreachable: "Inget svar", again: "Försök igen", late: "Det var för sent: betalningen väntar inte längre.",
+    missing: "Här finns inget att betala", missingText: "Koden kan vara gammal. Fråga vid kassan.", unreachable: "Inget svar", unreachableText: "Butikens server nåddes inte. Kontrollera telefonens nät.", again: "Försök igen", late: "Det var för sent: betalningen väntar inte längre.",
   },
 });
 
@@ -45,7 +45,7 @@ function parts() {
   if (!payment) {
     if (!trouble) return h("div", { class: "spinner" });
     return [
-      h("div", { class: "result" }, icon(cross), h("h1", null, say(trouble)), trouble === "missing" && h("p", { class: "quiet" }, say("missingText"))),
+      h("div", { class: "result" }, icon(cross), h("h1", null, say(trouble)), h("p", { class: "quiet" }, say(`${trouble}Text`))),
       trouble !== "missing" && h("div", { class: "deeds" }, h("button", { class: "button primary wide", type: "button", onclick: begin }, say("again"))),
     ];
   }

@@ -248,6 +248,12 @@ function overviewPanel() {
         h("a", { class: "button small", href: "/openapi.json", download: "kassa-openapi.json" }, "openapi.json"))));
 }
 
+/** On a small screen the samples are below everything that is said of the operation. */
+function toPanel() {
+  parts.panel.scrollIntoView();
+  parts.panel.querySelector("a, button, select, [tabindex]")?.focus({ preventScroll: true });
+}
+
 function operationPage(operation) {
   const at = state.operations.indexOf(operation);
   const [previous, next] = [state.operations[at - 1], state.operations[at + 1]];
@@ -262,6 +268,7 @@ function operationPage(operation) {
       operation.calledBy ? h("span", { class: "badge" }, say("calledBy", { who: operation.calledBy })) : null,
       operation.isDeprecated ? h("span", { class: "badge danger" }, say("deprecated")) : null,
       h("code", { class: "quiet" }, operation.id)),
+    operation.calledBy ? null : h("button", { type: "button", class: "button small to-panel", onclick: toPanel }, say("toPanel")),
     h("div", { class: "prose", lang: "en" }, explained(operation.description)),
     ["path", "query", "header"].map((place) => parametersIn(place).length === 0 ? null : h("section", { "aria-labelledby": `in-${place}` },
       h("h2", { id: `in-${place}` }, say(place)),

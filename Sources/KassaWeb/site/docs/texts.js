@@ -24,7 +24,7 @@ export const say = speaker({
     answered: "{status} in {milliseconds} ms", unreachable: "No answer: {reason}", emptyBody: "The answer has no body.", answerHeaders: "Headers", answerBody: "Body", streaming: "The stream is open. What comes is shown as it comes.", streamEnded: "The stream has ended.", bytes: "{count} bytes of {type}",
     download: "Download", failed: "The description of the API could not be read: {reason}", again: "Try again", previous: "Previous", next: "Next",
     doors: "Start here", operations: ({ count }) => (count === 1 ? "1 operation" : `${count} operations`), authentication: "Credentials", tags: "All operations", lastValues: "From your last answers",
-    pages: "Other pages",
+    pages: "Other pages", toPanel: "To the samples, and to try it",
   },
   sv: {
     title: "API-referens", overview: "Översikt", search: "Sök bland anropen", searchHint: "Tryck / för att söka",
@@ -47,6 +47,6 @@ export const say = speaker({
     answered: "{status} på {milliseconds} ms", unreachable: "Inget svar: {reason}", emptyBody: "Svaret har inget innehåll.", answerHeaders: "Huvuden", answerBody: "Innehåll", streaming: "Strömmen är öppen. Det som kommer visas när det kommer.", streamEnded: "Strömmen är slut.", bytes: "{count} byte {type}",
     download: "Ladda ner", failed: "Beskrivningen av API:et kunde inte läsas: {reason}", again: "Försök igen", previous: "Föregående", next: "Nästa",
     doors: "Börja här", operations: ({ count }) => (count === 1 ? "1 anrop" : `${count} anrop`), authentication: "Behörigheter", tags: "Alla anrop", lastValues: "Från dina senaste svar",
-    pages: "Andra sidor",
+    pages: "Andra sidor", toPanel: "Till exemplen, och för att prova",
   },
 });

@@ -9,11 +9,16 @@ const listeners = new Set();
 /** `listener` is called when the sign-in is over. */
 export const onSignedOut = (listener) => listeners.add(listener);
 
+let era = 0;
+/** Somebody else may sign in next: what was asked before says nothing of them. */
+export const forgetAnswers = () => (era += 1);
+
 async function request(method, path, body, { once, timeoutSeconds } = {}) {
+  const begun = era;
   try {
     return await call(method, path, { body, timeoutSeconds, headers: { ...proof, ...(once ? { "Idempotency-Key": once } : {}) } });
   } catch (problem) {
-    if (problem instanceof Problem && problem.status === 401 && path !== "/portal/v1/sign-in") {
+    if (problem instanceof Problem && problem.status === 401 && path !== "/portal/v1/sign-in" && begun === era) {
       for (const listener of listeners) listener();
     }
     throw problem;

@@ -4,7 +4,7 @@ import { Problem } from "/shared/calls.js";
 import { follow } from "/shared/events.js";
 import { chooseLanguage, language, languages, onLanguage } from "/shared/language.js";
 import { h, show } from "/shared/view.js";
-import { get, onSignedOut, post, proof } from "/portal/api.js";
+import { forgetAnswers, get, onSignedOut, post, proof } from "/portal/api.js";
 import { button, Form, formView, notice, picture, problemNotice, shell, spinner, textField } from "/portal/parts.js";
 import { auditScreen } from "/portal/audit.js";
 import { enrollmentScreen, enrollmentsScreen, sheetScreen } from "/portal/enrollments.js";
@@ -62,9 +62,16 @@ shell.render = () => {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    show(root, page());
+    draw();
   });
 };
+
+function draw() {
+  const hadFocus = root.contains(document.activeElement);
+  show(root, page());
+  // What had the focus may be gone: then reading goes on at the top of the screen, not nowhere.
+  if (hadFocus && document.activeElement === document.body) document.querySelector("main h1")?.focus({ preventScroll: true });
+}
 
 function page() {
   switch (state.phase) {
@@ -115,6 +122,17 @@ const languageView = () =>
 
 let signInForm;
 
+/** A playground gives its key to a browser on its own machine, and to nobody else. */
+const isOwnMachine = ["127.0.0.1", "[::1]", "localhost"].includes(location.hostname);
+
+async function usePlaygroundKey() {
+  try {
+    await signIn(await get("/portal/v1/playground"));
+  } catch {
+    shell.tell(say("signIn.noPlayground"), "warning");
+  }
+}
+
 function signInView() {
   return h("main", { class: "sign-in", key: "sign-in" },
     brand(),
@@ -126,7 +144,8 @@ function signInView() {
         textField(signInForm, "api_key", {
           label: say("signIn.key"), hint: say("signIn.hint"), type: "password", autocomplete: "current-password", spellcheck: "false", autocapitalize: "none",
           required: true,
-        }))),
+        })),
+      isOwnMachine && button(say("signIn.playground"), usePlaygroundKey)),
     h("details", { class: "card" }, h("summary", null, say("signIn.noKey")), h("p", null, say("signIn.makeKey")),
       h("pre", { class: "command", tabindex: "0" }, "kassa keys create --merchant MERCHANT_ID --name \"portal\"")),
     languageView());
@@ -145,6 +164,7 @@ async function signIn(values) {
 
 function signedOut(hasEnded) {
   mark.set(false);
+  forgetAnswers();
   stopLive();
   leaveScreen();
   shell.closeDialog();
@@ -153,20 +173,27 @@ function signedOut(hasEnded) {
   state.phase = "signedOut";
   signInForm = new Form({ api_key: "" }, signIn);
   document.title = `${say("signIn.title")} – Kassa`;
-  shell.render();
+  draw();
+  document.querySelector("[name=api_key]")?.focus();
 }
 
+let isSigningOut = false;
+
 async function signOut() {
+  isSigningOut = true;
   try {
     await post("/portal/v1/sign-out");
-    signedOut(false);
+    if (state.phase === "signedIn") signedOut(false);
   } catch (problem) {
     shell.tell(say("signOutFailed"), "danger");
+  } finally {
+    isSigningOut = false;
   }
 }
 
 function begin(account) {
   mark.set(true);
+  forgetAnswers();
   shell.account = account;
   state.phase = "signedIn";
   state.hasEnded = false;
@@ -208,7 +235,8 @@ async function start() {
 }
 
 onSignedOut(() => {
-  if (state.phase === "signedIn") signedOut(true);
+  // Whoever is signing out needs not be told that it is over.
+  if (state.phase === "signedIn") signedOut(!isSigningOut);
 });
 
 // MARK: Screens
@@ -260,10 +288,12 @@ let live;
 function startLive() {
   stopLive();
   live = new AbortController();
+  const { signal } = live;
   follow("/portal/v1/events?after=latest", {
-    headers: () => proof, signal: live.signal,
+    headers: () => proof, signal,
     onEvent: ({ name, data }) => state.screen?.hear?.(name, JSON.parse(data).data),
     onState: (word) => {
+      if (signal.aborted) return;
       const wasLost = !state.isLive;
       state.isLive = word === "open";
       // What happened while nothing was heard is read again.
@@ -272,7 +302,7 @@ function startLive() {
     },
     onProblem: (problem) => {
       if (problem.status !== 401) return true;
-      signedOut(true);
+      if (!signal.aborted) signedOut(!isSigningOut);
       return false;
     },
   });
@@ -296,11 +326,12 @@ shell.openDialog = (title, view) => {
   shell.render();
 };
 
-/** Gives the focus back to where it was. */
+/** Gives the focus back to where it was. What the dialog showed is gone at once: it may have been a secret. */
 shell.closeDialog = () => {
+  const isOpen = state.dialog !== null;
   state.dialog = null;
   document.querySelector("dialog[open]")?.close();
-  shell.render();
+  if (isOpen) draw();
 };
 
 function dialogView() {
@@ -312,7 +343,7 @@ function dialogView() {
     // By the Escape key; another one may be open already.
     onclose: () => {
       if (state.dialog?.number === number) state.dialog = null;
-      shell.render();
+      draw();
     },
   },
     h("div", { class: "dialog-head" },

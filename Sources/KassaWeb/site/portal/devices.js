@@ -138,7 +138,7 @@ export function deviceScreen({ id, signal }) {
           [say("devices.hardware"), device.hardware_id],
           [say("devices.paired"), moment(device.created_at)],
           [say("metadata"), metadataView(device.metadata)],
-          ["id", h("code", { class: "id" }, device.id)],
+          ["ID", h("code", { class: "id" }, device.id)],
         ])),
         h("h2", { class: "section-title" }, say("devices.sessions")),
         table(sessions, {

@@ -153,7 +153,7 @@ export function enrollmentScreen({ id, signal }) {
               [say("created"), moment(enrollment.created_at)],
               [say("codes.expires"), h("span", null, moment(enrollment.expires_at), " (", ago(enrollment.expires_at), ")")],
               [say("metadata"), metadataView(enrollment.metadata)],
-              ["id", h("code", { class: "id" }, enrollment.enrollment_id)],
+              ["ID", h("code", { class: "id" }, enrollment.enrollment_id)],
             ]),
             ["EXPIRED", "CONSUMED", "CANCELLED"].includes(enrollment.status) && button(say("codes.create"), createCodes, { kind: "primary", icon: "plus" }))),
       ];

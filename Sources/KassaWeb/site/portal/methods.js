@@ -9,8 +9,23 @@ import { say } from "/portal/texts.js";
 
 const path = "/portal/v1/payment-methods";
 
+/** Providers that must be told once where to notify; the others are told with each payment. */
+const subscribers = new Set(["STRIPE_TERMINAL", "VIPPS"]);
+
+/** What is said in this language, where it differs from what the server says. */
+const textOf = (key) => (say(key) === key ? undefined : say(key));
+
 /** A setting as a person reads it: `client_id` is “Client id”. */
-const settingName = (name) => `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
+const settingName = (name) => textOf(`setting.${name}`) ?? `${name[0].toUpperCase()}${name.slice(1)}`.replaceAll("_", " ");
+
+/** What a provider's setting is for: the server says it in English. */
+const explanationOf = (provider, { name, explanation }) => textOf(`explain.${provider}.${name}`) ?? textOf(`explain.${name}`) ?? explanation;
+
+/** A setting's value; what nobody reads as a whole, like a certificate, is folded. */
+const settingValue = (value) =>
+  value.length <= 100
+    ? h("code", { class: "address" }, value)
+    : h("details", { class: "long-value" }, h("summary", null, say("methods.longValue", { count: value.length })), h("code", { class: "address" }, value));
 
 export function methodsScreen() {
   let methods = null;
@@ -43,7 +58,7 @@ export function methodsScreen() {
           const kept = isKept(form.values.provider, field.name);
           const given = {
             label: settingName(field.name),
-            hint: [field.explanation, !field.required && say("optional"), kept && say("methods.kept")].filter(Boolean).join(" – "),
+            hint: [explanationOf(form.values.provider, field), !field.required && say("optional"), kept && say("methods.kept")].filter(Boolean).join(" "),
             spellcheck: "false", autocomplete: "off", required: field.required && !kept,
           };
           return field.name.includes("certificate") || field.name.includes("private_key")
@@ -109,9 +124,9 @@ export function methodsScreen() {
       method.built_in && notice("", h("p", null, say("methods.builtIn"))),
       method.provider && facts([
         [say("methods.capture"), say(`capture.${method.capture}`)],
-        ...Object.entries(method.settings ?? {}).map(([key, value]) => [settingName(key), h("code", { class: "address" }, value)]),
+        ...Object.entries(method.settings ?? {}).map(([key, value]) => [settingName(key), settingValue(value)]),
         [say("methods.secrets"), method.secrets_kept?.length ? method.secrets_kept.map(settingName).join(", ") : null],
-        [say("methods.notifications"), method.provider !== "SIMULATED" && h("span", { class: "with-copy" }, h("code", { class: "address" }, method.notification_url), copyButton(method.notification_url))],
+        [say("methods.notifications"), method.provider === "SIMULATED" ? null : h("span", { class: "with-copy" }, h("code", { class: "address" }, method.notification_url), copyButton(method.notification_url))],
       ]),
       h("div", { "aria-live": "polite" },
         result === "asking" && spinner(say("methods.asking")),
@@ -121,7 +136,7 @@ export function methodsScreen() {
         method.providers.length > 0 && button(say(method.provider ? "change" : "methods.begin"), () => setUp(method), { kind: method.provider ? "" : "primary", "aria-label": `${say(method.provider ? "change" : "methods.begin")}: ${name}` }),
         method.provider && button(say(method.enabled ? "methods.switchOff" : "methods.switchOn"), () => toggle(method), { "aria-label": `${say(method.enabled ? "methods.switchOff" : "methods.switchOn")}: ${name}` }),
         method.provider && button(say("methods.check"), () => check(method), { disabled: result === "asking", "aria-label": `${say("methods.check")}: ${name}` }),
-        method.provider && method.provider !== "SIMULATED" && button(say("methods.subscribe"), () => subscribe(method), { "aria-label": `${say("methods.subscribe")}: ${name}` }),
+        subscribers.has(method.provider) && button(say("methods.subscribe"), () => subscribe(method), { "aria-label": `${say("methods.subscribe")}: ${name}` }),
         method.provider && button(say("remove"), () => removeIt(method), { kind: "danger", "aria-label": `${say("remove")}: ${name}` })));
   };
   return {

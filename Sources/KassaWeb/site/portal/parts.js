@@ -232,6 +232,7 @@ export function table(list, { caption, columns, empty: whenEmpty, href, key }) {
   const first = (list.cursors.length - 1) * list.size + 1;
   return h("div", { class: "table-block", "aria-busy": String(list.isLoading) },
     list.problem && problemNotice(list.problem, () => list.load()),
+    sortChoice(list, columns, caption),
     h("table", { class: "table", role: "table" },
       h("caption", { class: "unseen" }, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((column) => headCell(list, column)))),
@@ -243,6 +244,17 @@ export function table(list, { caption, columns, empty: whenEmpty, href, key }) {
       (list.cursors.length > 1 || list.page.next_cursor) && h("div", { class: "actions" },
         button(say("newer"), () => list.newer(), { kind: "small", icon: "back", disabled: list.cursors.length === 1 || list.isLoading }),
         button(say("older"), () => list.older(), { kind: "small older", icon: "forward", disabled: !list.page.next_cursor || list.isLoading }))));
+}
+
+/** What the heads of columns do, where rows are cards and have none. */
+function sortChoice(list, columns, caption) {
+  const id = `sort-${caption.toLowerCase().replaceAll(/[^a-z]/g, "-")}`;
+  const choices = columns.filter(({ value }) => value).flatMap((column) => [true, false].map((isAscending) => ({ ...column, isAscending })));
+  const current = choices.findIndex(({ title, isAscending }) => title === list.sorting?.title && isAscending === list.sorting?.isAscending);
+  return h("div", { class: "field sort-choice" }, h("label", { for: id }, say("sort")),
+    h("select", { id, class: "input", value: String(current), onchange: ({ target }) => ((list.sorting = choices[target.value] ?? null), render()) },
+      [["-1", say("sort.none")], ...choices.map(({ title, isAscending }, index) => [String(index), `${title} ${isAscending ? "↑" : "↓"}`])]
+        .map(([value, text]) => h("option", { key: value, value, selected: value === String(current) }, text))));
 }
 
 function headCell(list, column) {

@@ -22,6 +22,10 @@ export function sessionsScreen({ query }) {
   let locations = [];
   all("/ipp/v1/devices").then((found) => ((devices = found), render()), () => {});
   all("/ipp/v1/locations").then((found) => ((locations = found), render()), () => {});
+  const nameOf = (deviceID) => {
+    const device = devices.find(({ id }) => id === deviceID);
+    return device && (device.name || device.hardware_id);
+  };
   const isFiltered = Object.values(query).some(Boolean);
   const filter = (change) => go(withQuery("/sessions", { ...query, ...change }));
   const choice = (name, label, choices) =>
@@ -45,7 +49,7 @@ export function sessionsScreen({ query }) {
         caption: say("nav.sessions"), key: (row) => row.session_id, href: (row) => `#/sessions/${row.session_id}`,
         columns: [
           ...sessionColumns(),
-          { title: say("device"), cell: (row) => devices.find(({ id }) => id === row.device_id)?.name ?? "–", value: (row) => devices.find(({ id }) => id === row.device_id)?.name },
+          { title: say("device"), cell: (row) => nameOf(row.device_id) ?? "–", value: (row) => nameOf(row.device_id) },
           { title: say("payment"), cell: (row) => paymentText(row.payment) },
         ],
         empty: isFiltered
@@ -59,7 +63,9 @@ export function sessionsScreen({ query }) {
 }
 
 export const paymentText = (payment) =>
-  !payment ? "–" : h("span", null, say(`method.${payment.method}`), payment.card ? ` ${payment.card.brand} •• ${payment.card.last_four}` : "", payment.failure_reason ? h("span", { class: "quiet" }, " ", reasonText(payment.failure_reason)) : null);
+  !payment ? "–" : h("span", null, say(`method.${payment.method}`), payment.card ? ` ${capitalised(payment.card.brand)} •• ${payment.card.last_four}` : "", payment.failure_reason ? h("span", { class: "quiet" }, " ", reasonText(payment.failure_reason)) : null);
+
+const capitalised = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
 const reasonText = (reason) => (say.knows(`reason.${reason}`) ? say(`reason.${reason}`) : reason);
 
@@ -151,7 +157,7 @@ export function sessionScreen({ id, signal }) {
           h("div", { class: "column" },
             h("section", { class: "card amount-card", "aria-label": say("amount") },
               h("p", { class: "amount-large figures" }, money(session.order_amount, session.purchase_currency)),
-              h("p", null, badge(session.status), session.failure_reason && h("span", { class: "quiet" }, " ", reasonText(session.failure_reason))),
+              h("p", { role: "status" }, badge(session.status), session.failure_reason && h("span", { class: "quiet" }, " ", reasonText(session.failure_reason))),
               h("p", { class: "quiet" }, say(`sessions.state.${session.status}`))),
             isPlayground() && !isOver(session) && h("section", { class: "card tap-card", "aria-label": say("testing.card") },
               h("h2", null, say("testing.card")),
@@ -170,7 +176,7 @@ export function sessionScreen({ id, signal }) {
                 [say("created"), moment(session.created_at)],
                 !isOver(session) ? [say("sessions.expires"), ago(session.expires_at)] : ["", null],
                 [say("sessions.data"), session.merchant_data && h("code", { class: "code-line" }, session.merchant_data)],
-                ["id", h("code", { class: "id" }, session.session_id)],
+                ["ID", h("code", { class: "id" }, session.session_id)],
               ])),
             cart(session)),
           h("section", { class: "card timeline-card", "aria-label": say("timeline") }, h("h2", null, say("timeline")), timeline(session))),

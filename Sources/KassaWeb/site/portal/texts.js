@@ -5,10 +5,10 @@ import { speaker } from "/shared/language.js";
 const en = {
   menu: "Menu", skip: "To the content", close: "Close", cancel: "Cancel", save: "Save", saved: "Saved.", change: "Change", remove: "Remove", removed: "Removed.",
   copy: "Copy", copied: "Copied.", notCopied: "The browser does not allow copying: select the text and copy it.", print: "Print", language: "Language",
-  loading: "Loading …", tryAgain: "Try again", never: "never", optional: "optional", all: "All", filter: "Filter", showAll: "Show all", actions: "Actions", details: "Details",
+  loading: "Loading …", tryAgain: "Try again", never: "never", optional: "Optional.", all: "All", filter: "Filter", showAll: "Show all", actions: "Actions", details: "Details",
   status: "Status", name: "Name", device: "Device", location: "Location", created: "Created", amount: "Amount", reference: "Reference", reference2: "Second reference",
   payment: "Payment", total: "Total", tax: "VAT", taxOf: "of which VAT", cart: "Cart", timeline: "What happened", "timeline.none": "Nothing was recorded.",
-  pages: "Pages", range: "{first} to {last} of {total}", newer: "Newer", older: "Older",
+  pages: "Pages", range: "{first} to {last} of {total}", newer: "Newer", older: "Older", sort: "Sort", "sort.none": "Newest first",
   nothingFits: "Nothing fits", nothingFitsText: "There is something here, but not with this filter.",
   metadata: "Metadata", "metadata.hint": "One on each line, like store: 123. It goes with the device.",
   live: "Live", notLive: "Connecting …", signedInWith: "Key: {name}", signOut: "Sign out",
@@ -19,7 +19,7 @@ const en = {
 
   "signIn.title": "Sign in", "signIn.lead": "The portal opens with an API key of your business.", "signIn.key": "API key", "signIn.submit": "Sign in",
   "signIn.hint": "It starts with kassa_live_api_ or kassa_test_api_.", "signIn.refused": "This key does not open anything here: it is mistyped, revoked, or of another installation.",
-  "signIn.ended": "You were signed out: twelve hours are over, or the key was revoked.", "signIn.noKey": "No key at hand?",
+  "signIn.ended": "You were signed out: twelve hours are over, or the key was revoked.", "signIn.noKey": "No key at hand?", "signIn.playground": "Use the playground’s key", "signIn.noPlayground": "This server gives no key: it is no playground, or not on this machine. Type the key.",
   "signIn.makeKey": "Whoever runs the server makes one. In the playground it is shown where the server was started.",
 
   "problem.unreachable": "The server did not answer. Check the network and try again.", "problem.server": "Something went wrong on the server. Try again; if it stays so, tell the operator this id: {requestID}",
@@ -88,9 +88,10 @@ const en = {
   "locations.nameHint": "As your staff call it.", "locations.street": "Street", "locations.street2": "Second line", "locations.postalCode": "Postal code", "locations.city": "City", "locations.country": "Country", "locations.countryHint": "Two letters, like SE.", "locations.address": "Address",
   "locations.empty": "No location", "locations.emptyText": "Devices stand at locations: make the first one.",
 
-  "methods.lead": "How your customers may pay, and through whom.", "methods.setUp": "Set up {method}", "methods.provider": "Through", "methods.through": "Through {provider}", "methods.notSetUp": "Not set up", "methods.begin": "Set up", "methods.kept": "kept: leave it empty to keep it",
+  "methods.lead": "How your customers may pay, and through whom.", "methods.setUp": "Set up {method}", "methods.provider": "Through", "methods.through": "Through {provider}", "methods.notSetUp": "Not set up", "methods.begin": "Set up", "methods.kept": "Kept: leave it empty to keep it.",
   "methods.capture": "Money is captured", "methods.captureHint": "In a shop the goods are handed over at once: automatically is usual.", "capture.AUTOMATIC": "automatically", "capture.MANUAL": "by hand", "methods.enabled": "Offered to customers",
   "methods.secrets": "Secrets kept", "methods.notifications": "Notifications go to", "methods.check": "Check", "methods.asking": "Asking the provider …", "methods.subscribe": "Subscribe to notifications", "methods.subscribed": "The provider will notify this server.",
+  "methods.longValue": "Show {count} characters", "setting.base_url": "Base URL", "setting.client_id": "Client ID", "setting.reader_id": "Reader ID", "setting.location_id": "Location ID", "setting.webhook_id": "Webhook ID", "setting.webhook_url": "Webhook URL",
   "methods.switchOff": "Switch off", "methods.switchOn": "Switch on", "methods.remove": "Remove {method}", "methods.removeText": "Its settings and secrets are erased. Payments under way are still looked after.", "methods.builtIn": "Built into the playground: a simulation that needs no account.",
   "provider.SIMULATED": "the simulation", "provider.STRIPE_TERMINAL": "Stripe Terminal", "provider.SWISH": "Swish", "provider.VIPPS": "Vipps MobilePay", "provider.KLARNA": "Klarna",
 
@@ -124,10 +125,10 @@ const en = {
 const sv = {
   menu: "Meny", skip: "Till innehållet", close: "Stäng", cancel: "Avbryt", save: "Spara", saved: "Sparat.", change: "Ändra", remove: "Ta bort", removed: "Borttaget.",
   copy: "Kopiera", copied: "Kopierat.", notCopied: "Webbläsaren tillåter inte kopiering: markera texten och kopiera den.", print: "Skriv ut", language: "Språk",
-  loading: "Laddar …", tryAgain: "Försök igen", never: "aldrig", optional: "valfritt", all: "Alla", filter: "Filter", showAll: "Visa alla", actions: "Åtgärder", details: "Detaljer",
+  loading: "Laddar …", tryAgain: "Försök igen", never: "aldrig", optional: "Valfritt.", all: "Alla", filter: "Filter", showAll: "Visa alla", actions: "Åtgärder", details: "Detaljer",
   status: "Status", name: "Namn", device: "Enhet", location: "Plats", created: "Skapad", amount: "Belopp", reference: "Referens", reference2: "Andra referens",
   payment: "Betalning", total: "Summa", tax: "moms", taxOf: "varav moms", cart: "Varukorg", timeline: "Vad som hände", "timeline.none": "Inget är antecknat.",
-  pages: "Sidor", range: "{first} till {last} av {total}", newer: "Nyare", older: "Äldre",
+  pages: "Sidor", range: "{first} till {last} av {total}", newer: "Nyare", older: "Äldre", sort: "Sortera", "sort.none": "Nyast först",
   nothingFits: "Inget passar", nothingFitsText: "Det finns något här, men inte med detta filter.",
   metadata: "Metadata", "metadata.hint": "En per rad, till exempel butik: 123. De följer med enheten.",
   live: "Live", notLive: "Ansluter …", signedInWith: "Nyckel: {name}", signOut: "Logga ut",
@@ -138,7 +139,7 @@ const sv = {
 
   "signIn.title": "Logga in", "signIn.lead": "Portalen öppnas med en av företagets API-nycklar.", "signIn.key": "API-nyckel", "signIn.submit": "Logga in",
   "signIn.hint": "Den börjar med kassa_live_api_ eller kassa_test_api_.", "signIn.refused": "Nyckeln öppnar inget här: den är felskriven, återkallad eller hör till en annan installation.",
-  "signIn.ended": "Du loggades ut: tolv timmar har gått, eller så återkallades nyckeln.", "signIn.noKey": "Ingen nyckel till hands?",
+  "signIn.ended": "Du loggades ut: tolv timmar har gått, eller så återkallades nyckeln.", "signIn.noKey": "Ingen nyckel till hands?", "signIn.playground": "Använd lekplatsens nyckel", "signIn.noPlayground": "Servern ger ingen nyckel: den är ingen lekplats, eller inte på den här maskinen. Skriv in nyckeln.",
   "signIn.makeKey": "Den som driver servern skapar en. I lekplatsen visas den där servern startades.",
 
   "problem.unreachable": "Servern svarade inte. Kontrollera nätverket och försök igen.", "problem.server": "Något gick fel på servern. Försök igen; om det fortsätter, ge driftansvarig detta id: {requestID}",
@@ -207,9 +208,22 @@ const sv = {
   "locations.nameHint": "Som personalen kallar den.", "locations.street": "Gatuadress", "locations.street2": "Andra raden", "locations.postalCode": "Postnummer", "locations.city": "Ort", "locations.country": "Land", "locations.countryHint": "Två bokstäver, till exempel SE.", "locations.address": "Adress",
   "locations.empty": "Ingen plats", "locations.emptyText": "Enheter står på platser: skapa den första.",
 
-  "methods.lead": "Hur dina kunder får betala, och genom vem.", "methods.setUp": "Ställ in {method}", "methods.provider": "Genom", "methods.through": "Genom {provider}", "methods.notSetUp": "Inte inställt", "methods.begin": "Ställ in", "methods.kept": "sparad: lämna tomt för att behålla",
+  "methods.lead": "Hur dina kunder får betala, och genom vem.", "methods.setUp": "Ställ in {method}", "methods.provider": "Genom", "methods.through": "Genom {provider}", "methods.notSetUp": "Inte inställt", "methods.begin": "Ställ in", "methods.kept": "Sparad: lämna tomt för att behålla.",
   "methods.capture": "Pengar debiteras", "methods.captureHint": "I butik lämnas varan direkt: automatiskt är det vanliga.", "capture.AUTOMATIC": "automatiskt", "capture.MANUAL": "för hand", "methods.enabled": "Erbjuds kunderna",
   "methods.secrets": "Sparade hemligheter", "methods.notifications": "Aviseringar går till", "methods.check": "Kontrollera", "methods.asking": "Frågar leverantören …", "methods.subscribe": "Prenumerera på aviseringar", "methods.subscribed": "Leverantören kommer att avisera servern.",
+  "methods.longValue": "Visa {count} tecken",
+  "setting.username": "Användarnamn", "setting.password": "Lösenord", "setting.country": "Land", "setting.locale": "Språk", "setting.environment": "Miljö", "setting.base_url": "Basadress", "setting.client_id": "Klient-id", "setting.client_secret": "Klienthemlighet",
+  "setting.subscription_key": "Prenumerationsnyckel", "setting.merchant_serial_number": "Försäljningsställets nummer", "setting.webhook_id": "Webhookens id", "setting.webhook_url": "Webhookens adress", "setting.webhook_secret": "Webhookens hemlighet",
+  "setting.secret_key": "Hemlig nyckel", "setting.reader_id": "Kortläsarens id", "setting.location_id": "Platsens id", "setting.payee_alias": "Swishnummer", "setting.certificate": "Certifikat", "setting.private_key": "Privat nyckel", "setting.trusted_certificate": "Betrott certifikat",
+  "explain.environment": "Vilken av leverantörens miljöer nycklarna hör till: production eller test.", "explain.base_url": "Där leverantören spelas upp, till exempel http://127.0.0.1:9000. Bara på lekplatsen.",
+  "explain.KLARNA.username": "API-användarens namn (UID): Klarnas handlarportal, Inställningar, Klarna API-nycklar.", "explain.KLARNA.password": "API-användarens lösenord, som portalen visar en gång.",
+  "explain.KLARNA.country": "Där butikerna säljer, till exempel SE. Utelämnat gäller landet på sessionens plats.", "explain.KLARNA.locale": "Språket som kunderna tilltalas på, till exempel sv-SE. Utelämnat gäller landets eget.",
+  "explain.STRIPE_TERMINAL.secret_key": "En hemlig eller begränsad nyckel för ditt Stripe-konto: sk_live_…; på lekplatsen sk_test_….", "explain.STRIPE_TERMINAL.webhook_secret": "Webhookens signeringshemlighet, whsec_…; den fylls i av sig själv när du prenumererar.",
+  "explain.STRIPE_TERMINAL.reader_id": "Kortläsaren för enheter utan stripe_reader_id i sina metadata, tmr_…. Utelämnat gäller telefonens egen.", "explain.STRIPE_TERMINAL.location_id": "Platsen i Stripe Terminal som telefoner ansluter till, tml_….",
+  "explain.SWISH.payee_alias": "Ditt Swish Handel-nummer, tio siffror som börjar med 123.", "explain.SWISH.certificate": "Certifikatet från portal.swish.nu, med dem som har signerat det, i PEM.", "explain.SWISH.private_key": "Nyckeln som certifikatet begärdes med, i PEM.",
+  "explain.SWISH.trusted_certificate": "Vem som har signerat serverns certifikat, i PEM. Utelämnat gäller de vanliga utfärdarna.",
+  "explain.VIPPS.client_id": "client_id bland försäljningsställets API-nycklar: portal.vippsmobilepay.com, For developers, API keys.", "explain.VIPPS.client_secret": "client_secret bredvid.", "explain.VIPPS.subscription_key": "Ocp-Apim-Subscription-Key bredvid; den primära eller den sekundära.",
+  "explain.VIPPS.merchant_serial_number": "Försäljningsställets nummer (MSN): fyra till sex siffror eller fler.", "explain.VIPPS.webhook_id": "Fylls i av Kassa när aviseringar ställs in: registreringens id.", "explain.VIPPS.webhook_url": "Fylls i av Kassa när aviseringar ställs in: vart de går.", "explain.VIPPS.webhook_secret": "Fylls i av Kassa när aviseringar ställs in: vad de signeras med.",
   "methods.switchOff": "Stäng av", "methods.switchOn": "Slå på", "methods.remove": "Ta bort {method}", "methods.removeText": "Inställningar och hemligheter raderas. Pågående betalningar tas fortfarande om hand.", "methods.builtIn": "Inbyggt i lekplatsen: en simulering som inte behöver något konto.",
   "provider.SIMULATED": "simuleringen", "provider.STRIPE_TERMINAL": "Stripe Terminal", "provider.SWISH": "Swish", "provider.VIPPS": "Vipps MobilePay", "provider.KLARNA": "Klarna",
 

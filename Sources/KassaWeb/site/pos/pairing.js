@@ -123,8 +123,8 @@ export class Pairing {
             h("p", { class: "hint", id: "name-hint" }, say("pair.nameHint"))),
           h("button", { class: "button primary wide", type: "submit", key: "submit", "aria-disabled": isPairing ? "true" : null }, isPairing && h("span", { class: "spinner" }), say(isPairing ? "pair.doing" : "pair.button")),
           this.pairedAs !== undefined && h("button", { class: "button wide", type: "button", key: "keep", onclick: this.keep }, say("pair.keep")),
-          link && this.pairedAs === undefined && h("button", { class: "button plain wide", type: "button", key: "other", onclick: this.forgetLink }, say("pair.lead"))),
-        !link && h("p", { class: "quiet centred", key: "qr" }, say("pair.qr"))),
+          link && this.pairedAs === undefined && h("button", { class: "button plain wide", type: "button", key: "other", onclick: this.forgetLink }, say("pair.typeInstead"))),
+        !link && h("p", { class: "quiet centred", key: "qr" }, say("pair.qr"), h("br"), h("a", { href: "/portal#/codes" }, say("pair.portal")))),
     ] };
   }
 }

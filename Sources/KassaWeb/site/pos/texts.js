@@ -40,6 +40,8 @@ const en = {
   "pair.unreachable": "No answer from the server. Nothing is lost: try again, with the same code.",
   "pair.failed": "That did not work: {detail}",
   "pair.qr": "Or scan the shop’s QR code with this phone’s camera.",
+  "pair.portal": "The shop makes codes in its portal",
+  "pair.typeInstead": "Type a code instead",
 
   "insecure.title": "This address is not safe",
   "insecure.text": "A phone can keep its secret key only for an address that begins with https. Open that one.",
@@ -239,6 +241,8 @@ const sv = {
   "pair.unreachable": "Inget svar från servern. Inget är förlorat: försök igen med samma kod.",
   "pair.failed": "Det gick inte: {detail}",
   "pair.qr": "Eller skanna butikens QR‑kod med telefonens kamera.",
+  "pair.portal": "Butiken skapar koder i sin portal",
+  "pair.typeInstead": "Skriv en kod i stället",
 
   "insecure.title": "Adressen är inte säker",
   "insecure.text": "En telefon kan bara förvara sin hemliga nyckel för en adress som börjar med https. Öppna den.",

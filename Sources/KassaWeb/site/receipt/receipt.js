@@ -9,13 +9,13 @@ const say = speaker({
   en: {
     title: "Receipt", paid: "Paid", total: "Total", tax: "of which tax", refunded: "Given back", reference: "Reference", order: "Order", time: "Time", method: "Paid with", items: "Items",
     print: "Print or save", each: "{count} × {price}", discount: "{amount} off", rate: "{rate} tax", card: "{brand} ending in {lastFour}", item: "Item", amount: "Amount",
-    missing: "There is no such receipt", missingText: "The address may be incomplete. Scan the code once more.", unreachable: "The receipt cannot be read now", again: "Try again",
+    missing: "There is no such receipt", missingText: "The address may be incomplete. Scan the code once more.", unreachable: "The receipt cannot be read now", unreachableText: "The shop’s server was not reached. Check the network of this phone.", again: "Try again",
     CARD: "Card", KLARNA: "Klarna", SWISH: "Swish", VIPPS: "Vipps",
   },
   sv: {
     title: "Kvitto", paid: "Betalt", total: "Summa", tax: "varav moms", refunded: "Återbetalt", reference: "Referens", order: "Order", time: "Tid", method: "Betalt med", items: "Varor",
     print: "Skriv ut eller spara", each: "{count} × {price}", discount: "{amount} rabatt", rate: "{rate} moms", card: "{brand} som slutar på {lastFour}", item: "Vara", amount: "Belopp",
-    missing: "Kvittot finns inte", missingText: "Adressen kan vara ofullständig. Skanna koden en gång till.", unreachable: "Kvittot kan inte läsas just nu", again: "Försök igen",
+    missing: "Kvittot finns inte", missingText: "Adressen kan vara ofullständig. Skanna koden en gång till.", unreachable: "Kvittot kan inte läsas just nu", unreachableText: "Butikens server nåddes inte. Kontrollera telefonens nät.", again: "Försök igen",
     CARD: "Kort", KLARNA: "Klarna", SWISH: "Swish", VIPPS: "Vipps",
   },
 });
@@ -63,7 +63,7 @@ async function read() {
     if (!(error instanceof Problem)) throw error;
     const isMissing = error.status === 404;
     show(root, h("main", { class: "receipt" },
-      h("div", { class: "head" }, h("h1", null, say(isMissing ? "missing" : "unreachable")), isMissing && h("p", { class: "quiet" }, say("missingText"))),
+      h("div", { class: "head" }, h("h1", null, say(isMissing ? "missing" : "unreachable")), h("p", { class: "quiet" }, say(isMissing ? "missingText" : "unreachableText"))),
       !isMissing && h("button", { class: "button primary wide", type: "button", onclick: read }, say("again"))));
   }
 }

@@ -14,7 +14,7 @@ const say = speaker({
     simulated: "Use a simulated phone", window: "Open the POS app", another: "Use another phone", waiting: "Waiting for the POS app to pair … It is in the other window.", pairAgain: "Open it again", blocked: "The browser did not open the window. Use this link:", phoneReady: "{name} is ready.",
     step2: "Ask it for money", step2Text: "Your backend creates a session on the phone: an amount with its lines.", ask: "Ask for {amount}", asked: "The phone has it in its line.", askAgain: "Ask for another",
     step3: "Let the customer pay", step3Simulated: "Tap a card on the simulated phone. Try a decline first, if you like.", step3Window: "In the POS app's window, choose the payment, then the card. Or tap the card from here.", tap: "Tap a card", decline: "Tap a card that is declined", declined: "Declined: the session stays open. Tap another card.", notPaid: "The session ended without a payment. Ask for another.",
-    paid: "Paid.", paidText: "{amount}, {seconds} seconds after this page was opened. The money is simulated; everything else is as in a shop.", paidAgain: "{amount}. The money is simulated; everything else is as in a shop.", seeIt: "See what happened in the portal", again: "Take another",
+    paid: "Paid.", paidText: ({ amount, seconds }) => `${amount}, ${seconds} ${seconds === 1 ? "second" : "seconds"} after this page was opened. The money is simulated; everything else is as in a shop.`, paidAgain: "{amount}. The money is simulated; everything else is as in a shop.", seeIt: "See what happened in the portal", again: "Take another",
     heard: "What your backend heard", heardText: "These go signed to every webhook of yours. Here they come from the stream of events.",
     next: "Where to go from here", portalText: "Devices, sessions, refunds, webhooks, keys. You are signed in with one click.", posText: "The clerk's app. It runs in any browser, and installs on a phone.", docsText: "Every call, with samples in ten languages.",
     withheld: "The key is not shown here", withheldText: "This page gives the playground's key to a browser on the same machine only, by 127.0.0.1 or localhost. Paste the key that the terminal shows:", key: "API key", use: "Use this key", keyRefused: "This key does not work here.",
@@ -27,7 +27,7 @@ const say = speaker({
     simulated: "Använd en simulerad telefon", window: "Öppna POS-appen", another: "Använd en annan telefon", waiting: "Väntar på att POS-appen parkopplas … Den finns i det andra fönstret.", pairAgain: "Öppna igen", blocked: "Webbläsaren öppnade inte fönstret. Använd länken:", phoneReady: "{name} är redo.",
     step2: "Begär pengar", step2Text: "Ditt kassasystem skapar en session på telefonen: ett belopp med sina rader.", ask: "Begär {amount}", asked: "Telefonen har den i sin kö.", askAgain: "Begär en till",
     step3: "Låt kunden betala", step3Simulated: "Blippa ett kort på den simulerade telefonen. Prova gärna ett nekat först.", step3Window: "Välj betalningen i POS-appens fönster, sedan kortet. Eller blippa kortet härifrån.", tap: "Blippa ett kort", decline: "Blippa ett kort som nekas", declined: "Nekat: sessionen är kvar. Blippa ett annat kort.", notPaid: "Sessionen slutade utan betalning. Begär en till.",
-    paid: "Betalt.", paidText: "{amount}, {seconds} sekunder efter att sidan öppnades. Pengarna är simulerade; allt annat är som i butik.", paidAgain: "{amount}. Pengarna är simulerade; allt annat är som i butik.", seeIt: "Se vad som hände i portalen", again: "Ta en till",
+    paid: "Betalt.", paidText: ({ amount, seconds }) => `${amount}, ${seconds} ${seconds === 1 ? "sekund" : "sekunder"} efter att sidan öppnades. Pengarna är simulerade; allt annat är som i butik.`, paidAgain: "{amount}. Pengarna är simulerade; allt annat är som i butik.", seeIt: "Se vad som hände i portalen", again: "Ta en till",
     heard: "Vad ditt kassasystem fick höra", heardText: "Dessa går signerade till var och en av dina webhooks. Här kommer de från händelseströmmen.",
     next: "Vidare härifrån", portalText: "Enheter, sessioner, återbetalningar, webhooks, nycklar. Du loggas in med ett klick.", posText: "Appen i kassan. Den går i vilken webbläsare som helst och kan installeras på en telefon.", docsText: "Alla anrop, med exempel på tio språk.",
     withheld: "Nyckeln visas inte här", withheldText: "Sidan ger bara lekplatsens nyckel till en webbläsare på samma maskin, via 127.0.0.1 eller localhost. Klistra in nyckeln som terminalen visar:", key: "API-nyckel", use: "Använd nyckeln", keyRefused: "Nyckeln fungerar inte här.",
@@ -76,7 +76,7 @@ const useSimulated = () =>
   });
 
 function take(device) {
-  state.device = { id: device.id, name: device.name || device.hardware_id, isSimulated: device.metadata?.simulated === "true" };
+  state.device = { id: device.id, name: device.name || say("pos"), isSimulated: device.metadata?.simulated === "true" };
   state.pairing = null;
   state.session = null;
   state.paidSeconds = null;
@@ -94,6 +94,8 @@ function openApp() {
     if (opened) opened.location = address;
   });
 }
+
+const isOver = ({ status }) => status !== "CREATED" && status !== "ACTIVE";
 
 const sessionBody = () => ({
   device_id: state.device?.id ?? "DEVICE_ID", order_amount: amount, purchase_currency: currency, merchant_reference1: "ORDER-1",
@@ -187,24 +189,25 @@ const problemText = (problem) => (problem.status === 0 ? say("unreachable") : (p
 const button = (label, onclick, { kind = "", name } = {}) =>
   h("button", { type: "button", class: `button ${kind}`, onclick, disabled: Boolean(state.busy) }, state.busy && state.busy === name && h("span", { class: "spinner", "aria-hidden": "true" }), label);
 
+/** The lines that do the same, and a button beside their heading that copies them. */
 function command(name, text) {
-  return h("details", { class: "step-code", created: (element) => (element.open = matchMedia("(min-width: 60rem)").matches) },
-    h("summary", null, say("curl")),
-    h("div", { class: "code-box" },
-      h("button", {
-        type: "button", class: "button small", "aria-label": `${say("copy")}: ${say(name)}`,
-        onclick: async () => {
-          try {
-            await navigator.clipboard.writeText(text);
-            state.copied = name;
-            setTimeout(() => ((state.copied = null), draw()), 1500);
-            draw();
-          } catch {
-            getSelection().selectAllChildren(document.getElementById(`curl-${name}`));
-          }
-        },
-      }, icon(state.copied === name ? pictures.done : pictures.copy), say(state.copied === name ? "copied" : "copy"))),
-    h("pre", { id: `curl-${name}`, tabindex: "0", "aria-label": say("curl") }, text));
+  return h("div", { class: "step-code" },
+    h("details", { created: (element) => (element.open = matchMedia("(min-width: 60rem)").matches) },
+      h("summary", null, say("curl")),
+      h("pre", { id: `curl-${name}`, tabindex: "0", "aria-label": `${say("curl")}: ${say(name)}` }, text)),
+    h("button", {
+      type: "button", class: "button small", "aria-label": `${say(state.copied === name ? "copied" : "copy")}: ${say(name)}`,
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          state.copied = name;
+          setTimeout(() => ((state.copied = null), draw()), 1500);
+          draw();
+        } catch {
+          getSelection().selectAllChildren(document.getElementById(`curl-${name}`));
+        }
+      },
+    }, icon(state.copied === name ? pictures.done : pictures.copy), say(state.copied === name ? "copied" : "copy")));
 }
 
 const curl = (method, path, body) =>
@@ -220,7 +223,7 @@ const outcome = (text) => h("p", { class: "outcome", role: "status" }, icon(pict
 
 function steps() {
   const { device, session, pairing } = state;
-  const isOver = session && !["CREATED", "ACTIVE"].includes(session.status);
+  const hasEnded = Boolean(session) && isOver(session);
   const isPaid = session?.status === "FINALIZED";
   return h("ol", { class: "steps", role: "list" },
     step(1, Boolean(device), !device,
@@ -236,17 +239,17 @@ function steps() {
       h("div", { class: "step-body" },
         h("h2", null, say("step2")),
         h("p", null, say("step2Text")),
-        session && !isOver && outcome(say("asked")),
-        device && h("div", { class: "actions" }, button(session ? say("askAgain") : say("ask", { amount: money(amount, currency) }), requestPayment, { kind: session ? "" : "primary", name: "ask" }))),
+        session && !hasEnded && outcome(say("asked")),
+        device && session?.status !== "ACTIVE" && h("div", { class: "actions" }, button(session ? say("askAgain") : say("ask", { amount: money(amount, currency) }), requestPayment, { kind: session ? "" : "primary", name: "ask" }))),
       command("step2", curl("POST", "/ipp/v1/sessions", sessionBody()))),
-    step(3, isPaid, Boolean(session && !isOver),
+    step(3, isPaid, Boolean(session && !hasEnded),
       h("div", { class: "step-body" },
         h("h2", null, say("step3")),
         h("p", null, say(device && !device.isSimulated ? "step3Window" : "step3Simulated")),
         isPaid && outcome(say("paid")),
-        isOver && !isPaid && h("p", { role: "status" }, say("notPaid")),
-        state.wasDeclined && !isOver && h("p", { role: "status", class: "strong" }, say("declined")),
-        session && !isOver && h("div", { class: "actions" },
+        hasEnded && !isPaid && h("p", { role: "status" }, say("notPaid")),
+        state.wasDeclined && !hasEnded && h("p", { role: "status", class: "strong" }, say("declined")),
+        session && !hasEnded && h("div", { class: "actions" },
           button(say("tap"), () => tap("SUCCESS"), { kind: "primary", name: "SUCCESS" }), button(say("decline"), () => tap("DECLINED_GENERIC"), { name: "DECLINED_GENERIC" }))),
       command("step3", `${curl("POST", `/ipp/v1/dev/sessions/${session?.session_id ?? "SESSION_ID"}/simulate-tap`)}\n${curl("GET", "/portal/v1/events")}`)));
 }
@@ -280,12 +283,22 @@ const withheld = () =>
         state.keyFlaw && h("p", { class: "flaw", role: "alert" }, state.keyFlaw)),
       h("button", { type: "submit", class: "button primary" }, say("use"))));
 
+let stepShown = 0;
+
+/** Brings the step that is next into sight: its button is what a person looks for. */
+function showNextStep() {
+  const { device, session } = state;
+  const next = session && !isOver(session) ? 3 : device && !session ? 2 : 1;
+  if (next > stepShown && stepShown > 0) document.querySelector(".step.is-next")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  stepShown = next;
+}
+
 function draw() {
   show(document.getElementById("start"),
     h("header", { class: "top" },
       h("p", { class: "brand" }, h("svg", { viewBox: "0 0 32 32", "aria-hidden": "true" }, h("rect", { width: 32, height: 32, rx: 8 }), h("path", { d: "M11 8v16M21.5 8 12 16l9.5 8" })), "Kassa"),
       h("nav", { "aria-label": "Kassa" }, h("ul", { role: "list" },
-        h("li", null, h("a", { href: "/portal" }, say("portal"))), h("li", null, h("a", { href: "/pos" }, say("pos"))), h("li", null, h("a", { href: "/docs" }, say("docs"))), h("li", null, h("a", { href: "/openapi.yaml" }, say("openapi"))),
+        h("li", null, h("a", { href: "/portal", onclick: (event) => state.key && (event.preventDefault(), openPortal("/portal")) }, say("portal"))), h("li", null, h("a", { href: "/pos" }, say("pos"))), h("li", null, h("a", { href: "/docs" }, say("docs"))), h("li", null, h("a", { href: "/openapi.yaml" }, say("openapi"))),
         Object.entries(languages).filter(([name]) => name !== language()).map(([name, text]) => h("li", { key: name }, h("button", { type: "button", lang: name, onclick: () => chooseLanguage(name) }, text)))))),
     h("main", null,
       h("div", { class: "hero" }, h("h1", null, say("title")), h("p", { class: "quiet" }, say("lead"))),
@@ -295,6 +308,7 @@ function draw() {
       state.key && [state.paidSeconds !== null && paid(), steps(), heard()],
       ways()));
   document.title = `${say("title")} – Kassa`;
+  if (state.key) showNextStep();
 }
 
 onLanguage(draw);
