@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Undeclared imports between targets are errors, in every build.
 SWIFT_FLAGS := --explicit-target-dependency-import-check error
 BUILD_PACKAGES := libpq-dev libqrencode-dev libsqlite3-dev pkg-config
-TEST_PACKAGES := chromium chromium-driver haproxy postgresql
+TEST_PACKAGES := chromium chromium-driver haproxy nginx-light openssl postgresql systemd
 # The suites that run on PostgreSQL too, beside its own.
 STORE_SUITES := KassaServiceTests|KassaSessionTests|KassaDeliveryTests|KassaAPITests|EndToEndTests
 # The tool chains of the ten languages, what their samples import, and the browser for those of the web.
@@ -28,6 +28,7 @@ run: packages ## Build, and start the playground on http://127.0.0.1:8080
 .PHONY: test
 test: packages lint ## Check the format, build, and run all tests, those in a browser too
 	@scripts/install-packages $(TEST_PACKAGES)
+	scripts/check-examples
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test --skip-build --no-parallel $(ARGUMENTS)
 	@echo "Once more on PostgreSQL: the suites that keep something in a store …"

@@ -87,6 +87,7 @@ let package = Package(
       dependencies: [
         "KassaAPI", "KassaDelivery", "KassaDomain", "KassaJSON", "KassaPostgres", "KassaProviders", "KassaSQLite",
         "KassaService", "KassaStore",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),

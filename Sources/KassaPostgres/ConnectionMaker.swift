@@ -4,7 +4,7 @@ import Synchronization
 
 /// Opens connections to one database, and pauses while it is away.
 final class ConnectionMaker: Sendable {
-  enum Purpose { case reading, writing, listening, migrating }
+  enum Purpose { case reading, writing, listening, migrating, copying }
 
   private struct State {
     var pauseMilliseconds: Int64 = 0
@@ -74,6 +74,12 @@ final class ConnectionMaker: Sendable {
     // What tells others is no truth: nobody waits for its way to the disk.
     case .listening: settings += [("synchronous_commit", "off"), ("enable_seqscan", "off")]
     case .migrating: settings = [("statement_timeout", "0")]
+    // Page after page in the order of a key, which must not be sorted anew for each.
+    case .copying:
+      settings = [
+        ("statement_timeout", "0"), ("lock_timeout", "30s"), ("enable_seqscan", "off"), ("enable_sort", "off"),
+        ("enable_bitmapscan", "off"), ("jit", "off"),
+      ]
     }
     var sql = "SELECT " + settings.map { "set_config('\($0.0)', '\($0.1)', false)" }.joined(separator: ", ")
     // An acknowledged write is on the disk here, and on the standby where there is one, whatever the server's default is.

@@ -3,13 +3,14 @@ import KassaStore
 /// Brings a database's schema up to date.
 enum Migrations {
   /// Applies what is missing, alone among all programs that open the database. Throws `StoreError.unusable` for a
-  /// database that is newer than this program, or another program's, and `StoreError.unavailable` when others held what it
-  /// needs for `limits.migrationSeconds`.
+  /// database that is newer than this program, or another program's, or, unless `isCopying`, one into which a copy has not
+  /// finished; and `StoreError.unavailable` when others held what it needs for `limits.migrationSeconds`.
   ///
   /// A step waits for a table only shortly, because everybody else waits behind it meanwhile: then it lets them pass, and
   /// tries again. So it may run beside servers under load, and beside a long transaction.
   static func run(
-    on connection: PostgresConnection, database: String, makesSchema: Bool, steps: [SchemaStep], limits: PostgresLimits
+    on connection: PostgresConnection, database: String, makesSchema: Bool, steps: [SchemaStep], limits: PostgresLimits,
+    isCopying: Bool = false
   ) throws {
     let end = PostgresConnection.now() + limits.migrationSeconds * 1000
     do {
@@ -27,7 +28,8 @@ enum Migrations {
         try wait(limits, until: end, for: "another program is at the schema of \(database)")
       }
       // The connection is used for this alone, and its end gives the lock back whatever happens.
-      let applied = try appliedSteps(on: connection, database: database, makesSchema: makesSchema)
+      let applied = try appliedSteps(
+        on: connection, database: database, makesSchema: makesSchema, isCopying: isCopying)
       if let newest = applied.max(), newest > steps.count {
         throw StoreError.unusable(
           OperatorDetail("\(database) was made by a newer Kassa; run that version, or restore a backup made before"))
@@ -41,6 +43,17 @@ enum Migrations {
       try alignEventClock(on: connection)
     } catch let error as PostgresFailure {
       throw error.storeError
+    }
+  }
+
+  /// Throws `StoreError.unusable` unless the database has this program's schema, and no copy into it that has not finished.
+  static func requireCurrent(on connection: PostgresConnection, database: String) throws {
+    let applied = try appliedSteps(on: connection, database: database, makesSchema: false, isCopying: false)
+    if applied.count != Schema.steps.count {
+      throw StoreError.unusable(
+        OperatorDetail(
+          "\(database) was made by \(applied.count < Schema.steps.count ? "an older" : "a newer") Kassa: bring both to the "
+            + "same version with kassa migrate first"))
     }
   }
 
@@ -77,7 +90,7 @@ enum Migrations {
 
   /// The numbers of the steps that were applied. Makes their table in an empty database.
   private static func appliedSteps(
-    on connection: PostgresConnection, database: String, makesSchema: Bool
+    on connection: PostgresConnection, database: String, makesSchema: Bool, isCopying: Bool
   ) throws -> [Int64] {
     let tables = try connection.ask(
       "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
@@ -85,6 +98,7 @@ enum Migrations {
     if !names.isEmpty, !names.contains("kassa_migrations") {
       throw StoreError.unusable(OperatorDetail("\(database) is a database of another program"))
     }
+    if names.contains(CopiedTable.unfinishedMark), !isCopying { throw CopiedTable.isUnfinished(database) }
     if names.isEmpty, !makesSchema {
       throw StoreError.unusable(
         OperatorDetail("\(database) is empty: name another with --database-url, or make it Kassa's with kassa migrate"))
@@ -111,12 +125,7 @@ enum Migrations {
     let stored = try connection.ask("SELECT value FROM installation WHERE name = 'cluster'")
     if stored.rowCount == 1, stored[0].bytes(0) == cluster { return }
     try connection.send("BEGIN")
-    try connection.send(
-      """
-      UPDATE event_clock SET xid_offset = greatest(xid_offset, 1
-      + ((SELECT coalesce(max(position), 0) FROM events) >> \(EventClock.transactionShift))
-      - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
-      """)
+    try connection.send(clockAlignment)
     try connection.send(
       """
       INSERT INTO installation (name, value) VALUES ('cluster', $1)
@@ -125,4 +134,11 @@ enum Migrations {
       [.bytes(cluster)])
     _ = try connection.ask("COMMIT")
   }
+
+  /// Makes positions of now on follow all that there are.
+  static let clockAlignment = """
+    UPDATE event_clock SET xid_offset = greatest(xid_offset, 1
+    + ((SELECT coalesce(max(position), 0) FROM events) >> \(EventClock.transactionShift))
+    - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+    """
 }

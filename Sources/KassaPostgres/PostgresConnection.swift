@@ -114,6 +114,30 @@ final class PostgresConnection: @unchecked Sendable {
     guard status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK else { throw failure(result, body: nil) }
   }
 
+  /// Runs a `COPY … FROM STDIN` with these bytes, all rows or none.
+  func runCopy(_ sql: String, _ bytes: [UInt8]) throws(PostgresFailure) {
+    try settle()
+    guard PQexitPipelineMode(handle) == 1, PQsetnonblocking(handle, 0) == 0 else { throw lose() }
+    let begun = PQexec(handle, sql)
+    defer { PQclear(begun) }
+    var first: PostgresFailure?
+    if PQresultStatus(begun) == PGRES_COPY_IN {
+      let isSent = bytes.withUnsafeBytes { bytes in
+        let base = bytes.bindMemory(to: CChar.self).baseAddress
+        return PQputCopyData(handle, base, Int32(bytes.count)) == 1 && PQputCopyEnd(handle, nil) == 1
+      }
+      guard isSent else { throw lose() }
+      while let result = PQgetResult(handle) {
+        defer { PQclear(result) }
+        if PQresultStatus(result) != PGRES_COMMAND_OK { first = first ?? failure(result, body: nil) }
+      }
+    } else {
+      first = failure(begun, body: nil)
+    }
+    guard PQenterPipelineMode(handle) == 1, PQsetnonblocking(handle, 1) == 0 else { throw lose() }
+    if let first { throw first }
+  }
+
   /// Takes the warnings since it was last asked.
   func takeWarnings() -> [String] {
     defer { warnings.texts = [] }

@@ -20,6 +20,9 @@ struct PostgresFailure: Error {
   /// Nothing is wrong with the body: it met others, and may be run again.
   var isCollision: Bool { ["40001", "40P01", "55P03"].contains(sqlState) }
 
+  /// A statement that this connection has prepared is not there, or one that it has not prepared is.
+  var isOfSharedSession: Bool { ["42P05", "26000"].contains(sqlState) }
+
   static func lost(_ message: String) -> PostgresFailure {
     PostgresFailure(sqlState: "", message: message, constraint: nil, body: nil)
   }
@@ -33,6 +36,12 @@ struct PostgresFailure: Error {
     if sqlState == "22012" { return .conflict(.apiKeyInForce) }
     let detail = OperatorDetail("PostgreSQL \(sqlState.isEmpty ? "connection" : sqlState): \(message)")
     if isLost || isReadOnly || isCollision { return .unavailable(detail) }
+    if isOfSharedSession {
+      return .unusable(
+        OperatorDetail(
+          "a pooler gives the sessions of this connection to others: it must keep a session to its client "
+            + "(PgBouncer: pool_mode = session); PostgreSQL \(sqlState): \(message)"))
+    }
     switch sqlState.prefix(2) {
     // Authorization and databases that are not there: an operator may mend them while we wait. Then lack of resources,
     // a statement that was ended from outside, and the server's own states.

@@ -243,6 +243,7 @@ enum AdvisoryLock: UInt8 {
   case simulatedCharge
   case destination
   case maintenance
+  case copying
 
   /// FNV-1a. Two that collide only wait for each other.
   func key(_ bytes: [UInt8]) -> Int64 {

@@ -43,12 +43,15 @@ package final class PostgresStore: Store {
     let end = PostgresConnection.now() + maker.limits.openingSeconds * 1000
     while true {
       do {
+        let connection = try maker.connect(.migrating)
         try Migrations.run(
-          on: try maker.connect(.migrating), database: maker.address.description, makesSchema: makesSchema,
-          steps: steps, limits: limits)
+          on: connection, database: maker.address.description, makesSchema: makesSchema, steps: steps, limits: limits)
+        // A pooler that gives sessions away gives this one the first's, with what that has prepared: it shows itself now, and
+        // not under load.
+        try withExtendedLifetime(connection) { _ = try maker.connect(.migrating) }
         return
       } catch let failure as PostgresFailure {
-        guard PostgresConnection.now() < end else { throw failure.storeError }
+        guard !failure.isOfSharedSession, PostgresConnection.now() < end else { throw failure.storeError }
         pause(milliseconds: maker.limits.reconnectMillisecondsMin)
       }
     }

@@ -127,6 +127,16 @@ struct SQLRow {
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
 
+  /// Whatever the column holds.
+  func copied(_ column: Int32) -> CopyValue {
+    switch sqlite3_column_type(statement, column) {
+    case SQLITE_INTEGER: .integer(integer(column))
+    case SQLITE_TEXT: .text(textBytes(column))
+    case SQLITE_BLOB: .bytes(blob(column))
+    default: .null
+    }
+  }
+
   func optionalBlob(_ column: Int32) -> [UInt8]? { isNull(column) ? nil : blob(column) }
 
   func id<Entity>(_ column: Int32, of: Identifier<Entity>.Type = Identifier<Entity>.self) throws -> Identifier<Entity> {

@@ -16,28 +16,52 @@ package final class SQLiteStore: Store {
 
   /// Opens the database at `path`, making the file if it is missing and bringing its schema up to date.
   /// Throws `StoreError.unusable` when it is newer than this program or not a database of Kassa's.
-  package convenience init(path: String, readersMax: Int = 6) throws {
-    try self.init(path: path, readersMax: readersMax, migrating: true)
+  package init(path: String, readersMax: Int = 6) throws {
+    self.path = path
+    writerQueue = try Self.openWriter(path: path)
+    readers = ReaderPool(
+      readers: try Self.opening(path) {
+        try (0..<readersMax).map { _ in
+          try DatabaseQueue(path: path, configuration: Self.configuration(readonly: true))
+        }
+      })
+    writer = GroupCommitWriter(queue: writerQueue)
   }
 
-  private init(path: String, readersMax: Int, migrating: Bool) throws {
-    self.path = path
-    do {
-      writerQueue = try DatabaseQueue(path: path, configuration: Self.configuration(readonly: false))
-      if try writerQueue.inDatabase(Self.isForeign) {
+  /// A connection that writes. Brings the schema up to date, or, unless `migrating`, refuses one that is not. A copy may
+  /// open a database into which one has not finished, and leave a transaction open between two calls.
+  static func openWriter(path: String, migrating: Bool = true, isCopying: Bool = false) throws -> DatabaseQueue {
+    try opening(path) {
+      var configuration = configuration(readonly: false)
+      configuration.allowsUnsafeTransactions = isCopying
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      let tables = try queue.inDatabase { database in
+        try String.fetchSet(database, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
+      }
+      // Migrations leave a table of their own.
+      if !tables.isEmpty, !tables.contains("grdb_migrations") {
         throw StoreError.unusable(OperatorDetail("\(path) is a database of another program"))
       }
-      try writerQueue.inDatabase(Self.makeDurable)
+      if tables.contains(CopiedTable.unfinishedMark), !isCopying { throw CopiedTable.isUnfinished(path) }
+      try queue.inDatabase(makeDurable)
       let migrator = Migrations.migrator
-      if try writerQueue.read(migrator.hasBeenSuperseded) {
+      if try queue.read(migrator.hasBeenSuperseded) {
         throw StoreError.unusable(
           OperatorDetail("\(path) was made by a newer Kassa; run that version, or restore a backup made before"))
       }
-      try migrator.migrate(writerQueue)
-      readers = ReaderPool(
-        readers: try (0..<readersMax).map { _ in
-          try DatabaseQueue(path: path, configuration: Self.configuration(readonly: true))
-        })
+      if migrating {
+        try migrator.migrate(queue)
+      } else if try !queue.read(migrator.hasCompletedMigrations) {
+        throw StoreError.unusable(
+          OperatorDetail("\(path) was made by an older Kassa: bring it up to date with kassa migrate first"))
+      }
+      return queue
+    }
+  }
+
+  private static func opening<Value>(_ path: String, _ body: () throws -> Value) throws -> Value {
+    do {
+      return try body()
     } catch let error as StoreError {
       throw error
     } catch let error as DatabaseError where error.resultCode == .SQLITE_CANTOPEN {
@@ -47,7 +71,6 @@ package final class SQLiteStore: Store {
     } catch {
       throw StoreError.unusable(OperatorDetail("\(path): \(error)"))
     }
-    writer = GroupCommitWriter(queue: writerQueue)
   }
 
   private static func configuration(readonly: Bool) -> Configuration {
@@ -57,12 +80,6 @@ package final class SQLiteStore: Store {
     configuration.label = readonly ? "kassa.sqlite.reader" : "kassa.sqlite.writer"
     configuration.maximumReaderCount = 1
     return configuration
-  }
-
-  /// Whether there are tables, but none that the migrations of a Kassa leave.
-  private static func isForeign(_ database: Database) throws -> Bool {
-    let tables = try String.fetchSet(database, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
-    return !tables.isEmpty && !tables.contains("grdb_migrations")
   }
 
   /// Write-ahead log, a real `fsync` per commit, and erased content overwritten with zeros (codes must not linger).

@@ -111,7 +111,8 @@ package enum KassaServer {
         metrics: {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
-            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments())
+            pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments(),
+            credentials: (try? await service.recentFirstEndingCredentials()) ?? nil)
         }, draining: draining))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(
@@ -138,10 +139,18 @@ package enum KassaServer {
         return try SQLiteStore(path: path)
       case .postgres(let address): return try PostgresStore(address, makesSchema: makesDatabase)
       }
-    } catch StoreError.unusable(let detail) {
-      throw SettingsError(detail.text)
-    } catch StoreError.unavailable(let detail) {
-      throw SettingsError("\(database) cannot be used now: \(detail.text)")
+    } catch let error as StoreError {
+      throw worded(error, database)
+    }
+  }
+
+  /// What an operator reads when a command cannot use a database.
+  package static func worded(_ error: StoreError, _ database: DatabaseAddress) -> SettingsError {
+    switch error {
+    case .unusable(let detail): SettingsError(detail.text)
+    case .unavailable(let detail): SettingsError("\(database) cannot be used now: \(detail.text)")
+    case .indeterminate(let detail): SettingsError("it is not known whether it was done: \(detail.text)")
+    case .conflict(let constraint): SettingsError("it is there already (\(constraint.rawValue))")
     }
   }
 
@@ -220,6 +229,8 @@ package enum KassaServer {
     } catch InstallationMismatch.secretKey {
       throw SettingsError(
         "the secret key is not that of \(database): \(SecretKey.place(of: database)) to the right one")
+    } catch let error as StoreError {
+      throw worded(error, database)
     }
   }
 

@@ -110,7 +110,8 @@ package final class Metrics: Sendable {
 
   /// All figures as text. Those of the store are left out when it cannot tell.
   func rendered(
-    store: StoreActivity, security: CodeSecurityReport?, pendingCallbacks: Int64?, unsettled: UnsettledReport?
+    store: StoreActivity, security: CodeSecurityReport?, pendingCallbacks: Int64?, unsettled: UnsettledReport?,
+    credentials: EndingCredentials?
   ) -> String {
     let state = self.state.withLock { $0 }
     var text = ""
@@ -149,6 +150,12 @@ package final class Metrics: Sendable {
       text += "kassa_payments_unknown \(unsettled.unknown.count)\n"
       family("kassa_payments_reversing", "gauge", "Attempts whose money came too late and is not given back yet.")
       text += "kassa_payments_reversing \(unsettled.reversing.count)\n"
+    }
+    family(
+      "kassa_payment_credentials_end_timestamp_seconds", "gauge",
+      "When the first of the credentials ends that merchants collect with, in Unix time.")
+    if let credentials {
+      text += "kassa_payment_credentials_end_timestamp_seconds \(credentials.endAt.secondsSinceEpoch)\n"
     }
     family("kassa_problems_total", "counter", "Problems answered, by their code.")
     for (code, count) in state.problems.sorted(by: { $0.key < $1.key }) {

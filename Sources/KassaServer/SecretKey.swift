@@ -11,7 +11,7 @@ package enum SecretKey {
   }
 
   /// The file that belongs to a database.
-  static func path(ofDatabaseAt path: String) -> String { path + ".key" }
+  package static func path(ofDatabaseAt path: String) -> String { path + ".key" }
 
   /// Where an operator finds the key of a database.
   package static func place(of database: DatabaseAddress) -> String {
@@ -37,21 +37,36 @@ package enum SecretKey {
           "\(path) is missing: restore it from a backup, or set \(SettingName.secretKey.variable); without its key the "
             + "database's codes and tokens cannot be read")
       }
-      try make(at: path)
+      var generator = SystemRandomNumberGenerator()
+      try make(at: path, (0..<ServerSecrets.keyBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     }
     return try read(path)
   }
 
-  private static func make(at path: String) throws {
+  /// The key of a database that is there: never makes one.
+  package static func ofExisting(_ database: DatabaseAddress) throws -> [UInt8] {
+    if case .sqlite(let path) = database, !FileManager.default.fileExists(atPath: path) {
+      throw SettingsError("there is no database at \(path)")
+    }
+    return try load(for: database)
+  }
+
+  /// Keeps the key in the file beside a database that has such a file. Throws when another key is there.
+  package static func keep(_ key: [UInt8], beside database: DatabaseAddress) throws {
+    guard case .sqlite(let databasePath) = database else { return }
+    let path = path(ofDatabaseAt: databasePath)
+    if !FileManager.default.fileExists(atPath: path) { try make(at: path, key) }
+    guard try read(path) == key else { throw SettingsError("\(path) holds another key: move it away") }
+  }
+
+  private static func make(at path: String, _ key: [UInt8]) throws {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
       if errno == EEXIST { return }
       throw SettingsError("\(path) cannot be made: \(String(cString: strerror(errno)))")
     }
-    var generator = SystemRandomNumberGenerator()
-    let key = Data((0..<ServerSecrets.keyBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
     let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    try handle.write(contentsOf: Data((key.base64EncodedString() + "\n").utf8))
+    try handle.write(contentsOf: Data((Data(key).base64EncodedString() + "\n").utf8))
     try handle.synchronize()
   }
 

@@ -23,6 +23,7 @@ package struct KassaService: Sendable {
   let webhookGate: any WebhookGate
   private let readiness = Readiness()
   let knownKeys = KnownKeys()
+  let credentialsEnd = CredentialsEnd()
   /// Rings after every commit of this process, and when other servers' commits may be seen.
   package let commits = CommitSignal()
 

@@ -60,6 +60,10 @@ package enum Limits {
   package static let reversalRefusedSecondsMax: Int64 = 3600
   /// Money that was asked back more often than this does not go back by itself: somebody should look at it.
   package static let reversalChecksSound = 3
+  /// How long the metric that tells when credentials end may be old: they end after months.
+  package static let credentialsEndSeconds: Int64 = 3600
+  /// Credentials that end sooner than this need somebody now: a new certificate takes days to get.
+  package static let credentialsEndSoonSeconds: Int64 = 7 * 86_400
   /// After this time without an outcome the session ends as FAILED; the outcome is asked for on and on.
   package static let outcomeUnknownSecondsMax: Int64 = 86_400
   /// Attempts looked after at once: a silent provider takes up to `providerAnswerSeconds` for each.

@@ -45,6 +45,9 @@ struct AdministrationOptions: ParsableArguments {
     } catch ServiceFailure.notFound {
       await end()
       throw SettingsError("there is nothing with this id in \(settings.database)")
+    } catch let error as StoreError {
+      await end()
+      throw KassaServer.worded(error, settings.database)
     } catch {
       await end()
       throw error
@@ -191,6 +194,7 @@ struct Doctor: AsyncParsableCommand {
       say(StoreFinding(name: "secret key", value: "opens this database"))
       for finding in Self.findings(try await service.codeSecurity()) { say(finding) }
       for finding in Self.findings(try await service.unsettledPayments(), at: service.now) { say(finding) }
+      say(Self.finding(try await service.firstEndingCredentials(), at: service.now))
       return isSound
     }
     if !isSound { throw ExitCode.failure }
@@ -225,6 +229,15 @@ struct Doctor: AsyncParsableCommand {
         name: "money to give back", value: value(report.reversing),
         isSound: report.reversing.checksMax < Limits.reversalChecksSound),
     ]
+  }
+
+  /// Certificates of merchants end, and then nobody can pay them by that method.
+  private static func finding(_ first: EndingCredentials?, at now: Timestamp) -> StoreFinding {
+    guard let first else { return StoreFinding(name: "credentials that end", value: "none") }
+    return StoreFinding(
+      name: "credentials that end",
+      value: "first \(first.method.rawValue) of merchant \(first.merchantID), at \(first.endAt)",
+      isSound: now.adding(seconds: Limits.credentialsEndSoonSeconds) < first.endAt)
   }
 
   private static func findings(_ report: CodeSecurityReport) -> [StoreFinding] {

@@ -19,7 +19,8 @@ struct Kassa: AsyncParsableCommand {
       """,
     version: "1.0.0",
     subcommands: [
-      Playground.self, Serve.self, Merchants.self, Keys.self, PaymentMethods.self, Migrate.self, Doctor.self,
+      Playground.self, Serve.self, Merchants.self, Keys.self, PaymentMethods.self, Migrate.self, Copy.self,
+      Doctor.self,
       DeviceCommand.self, Listen.self, Rehearse.self, Emulate.self,
     ])
 }

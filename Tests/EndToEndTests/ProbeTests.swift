@@ -1,3 +1,4 @@
+import Foundation
 import KassaJSON
 import KassaTestSupport
 import Testing
@@ -12,6 +13,43 @@ extension EndToEnd {
         let ready = try await server.send(HTTPCall("GET", "/ready"))
         #expect(ready.status == 200 && ready.json == ["status": "ready"])
         #expect(ready.header("cache-control") == "no-store")
+      }
+    }
+
+    /// The handbook says what to do about each metric, and has none that there is not.
+    @Test(.timeLimit(.minutes(2))) func everyMetricIsInTheHandbook() async throws {
+      let handbook = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../docs/operating.md")
+      let words = try String(contentsOf: handbook, encoding: .utf8)
+      let rows = words.split(separator: "\n").filter { $0.hasPrefix("| `kassa_") }
+      let described = rows.flatMap { row in
+        row.split(separator: "|").first?.matches(of: /`(kassa_[a-z_]+)`/).map { String($0.output.1) } ?? []
+      }
+      try await withServer("serve") { server in
+        let text = try await server.send(HTTPCall("GET", "/metrics")).text
+        let told = text.matches(of: /TYPE (kassa_[a-z_]+)/).map { String($0.output.1) }
+        #expect(told.count > 20)
+        #expect(Set(told) == Set(described) && Set(described).count == described.count)
+      }
+    }
+
+    /// A certificate ends, and then nobody can pay: the playground's own for Swish, two years after the start.
+    @Test(.timeLimit(.minutes(2))) func theEndOfCredentialsIsTold() async throws {
+      try await withServer("playground") { server in
+        let metrics = try Exposition(try await server.send(HTTPCall("GET", "/metrics")).text)
+        let end = try #require(metrics.value("kassa_payment_credentials_end_timestamp_seconds", [:]))
+        let days = (end - Date().timeIntervalSince1970) / 86_400
+        #expect(days > 700 && days < 740)
+        func doctor() async throws -> Substring? {
+          try await server.administer(["doctor"]).output.split(separator: "\n")
+            .first { $0.contains("credentials that end") }
+        }
+        let line = try await doctor()
+        #expect(line?.hasPrefix("ok ") == true && line?.contains("SWISH of merchant \(server.merchantID)") == true)
+        let removed = try await server.administer([
+          "payment-methods", "remove", "--merchant", server.merchantID, "--method", "SWISH",
+        ])
+        #expect(removed.isSuccess, "\(removed)")
+        #expect(try await doctor()?.hasSuffix("none") == true)
       }
     }
 

@@ -353,6 +353,7 @@ typealias SwishBench = PortBench<SwishEmulator, SwishProvider>
       // The control: with the merchant's own it is let in.
       let findings = await bench.adapter.check()
       #expect(findings.allSatisfy { $0.isSound })
+      #expect(bench.adapter.credentialsEndAt != nil)
       #expect(!bench.emulator.world.journal.entries.isEmpty)
       await client.shutdown()
     }

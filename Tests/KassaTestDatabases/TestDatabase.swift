@@ -36,6 +36,15 @@ package struct TestDatabase: Sendable {
 
   private init(place: Place) { self.place = place }
 
+  /// This file, whatever the test run's databases are.
+  package static func file(_ path: String) -> TestDatabase { TestDatabase(place: .file(path)) }
+
+  /// A new database of the test run's own PostgreSQL, with Kassa's schema and nothing in it.
+  package static func postgres() throws -> TestDatabase {
+    let (address, url) = try PostgresCluster.shared().makeNamedDatabase()
+    return TestDatabase(place: .server(address, url: url))
+  }
+
   /// Puts the database that this path names on a cluster of a test's own.
   package static func place(_ path: String, on cluster: PostgresCluster) throws {
     let (address, url) = try cluster.makeNamedDatabase()

@@ -10,24 +10,27 @@ package struct ServerPlan: Sendable {
   package var options: [String]
   package var environment: [String: String]
   package var database: String
+  private let chosen: TestDatabase?
   /// Tells its files from those of others in the same folder.
   package var name: String
 
+  /// On the database of this name, or on a certain one.
   package init(
     _ command: String, in folder: TemporaryFolder, options: [String] = [], environment: [String: String] = [:],
-    database: String = "kassa.sqlite", name: String = ""
+    database: String = "kassa.sqlite", name: String = "", on chosen: TestDatabase? = nil
   ) {
     self.folder = folder
     self.command = command
     self.options = options
     self.environment = environment
     self.database = database
+    self.chosen = chosen
     self.name = name
   }
 
   /// Of the file in the folder, or of a PostgreSQL database that stands for it.
   package var databaseURL: String { get throws { try storage.url } }
-  package var storage: TestDatabase { get throws { try TestDatabase(path: folder.file(database)) } }
+  package var storage: TestDatabase { get throws { try chosen ?? TestDatabase(path: folder.file(database)) } }
   package var readyFile: String { folder.file("ready\(name).json") }
 }
 
@@ -144,7 +147,8 @@ package final class ServerProcess: Sendable {
   /// Runs a command of the program on this server's database, beside it.
   package func administer(_ arguments: [String]) async throws -> ProgramResult {
     try await KassaProgram.run(
-      arguments + ["--database-url", try plan.databaseURL], in: plan.folder, environment: try plan.storage.environment)
+      arguments + ["--database-url", try plan.databaseURL], in: plan.folder,
+      environment: try plan.storage.environment.merging(plan.environment) { $1 })
   }
 
   /// Another merchant of the same server.

@@ -104,7 +104,9 @@ package struct Order: Equatable, Sendable {
   /// The event of a new order.
   package var creation: Emitted { Emitted(type: .orderCreated, sequence: 1) }
 
-  package var status: Status {
+  package var status: Status { Self.status(of: money, amount: amount) }
+
+  package static func status(of money: Money, amount: Int64) -> Status {
     if money.release == .done { return .cancelled }
     if money.captured == 0 { return .authorized }
     return money.captured < amount ? .partCaptured : .captured

@@ -282,6 +282,8 @@ package final class SwishProvider: PaymentProvider {
 
   // MARK: Checking
 
+  package var credentialsEndAt: Timestamp? { settings.certificate.endsAt }
+
   package func check() async -> [ProviderFinding] {
     var findings = [settings.certificate.finding(at: clock())]
     // Reading what cannot exist shows whether the door opens, and changes nothing.

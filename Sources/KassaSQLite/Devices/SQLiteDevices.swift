@@ -24,6 +24,13 @@ struct SQLiteDevices: DeviceTable {
     try Listings(connection: connection).add(listed(device, rowID: rowID ?? 0), to: .devices)
   }
 
+  /// Enters a row that was copied into the lists.
+  func list(rowID: Int64) throws {
+    let copied = try connection.first(
+      "SELECT \(Self.columns) FROM devices WHERE row_id = ? AND deleted_at IS NULL", .integer(rowID), read: Self.device)
+    if let copied { try Listings(connection: connection).add(listed(copied, rowID: rowID), to: .devices) }
+  }
+
   func find(_ id: DeviceID, of merchant: MerchantID) throws -> Device? {
     try connection.first(
       "SELECT \(Self.columns) FROM devices WHERE merchant_id = ? AND id = ? AND deleted_at IS NULL",

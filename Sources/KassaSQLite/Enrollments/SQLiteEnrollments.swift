@@ -23,11 +23,27 @@ struct SQLiteEnrollments: EnrollmentTable {
       .integer(enrollment.version), .integer(Int64(code.typedSymbols)), .blob(code.codeHash), .blob(code.tokenHash),
       .blob(code.sealed)
     ) { $0.integer(0) }
-    let element = listed(enrollment, rowID: rowID ?? 0)
+    try list(enrollment, rowID: rowID ?? 0)
+  }
+
+  /// Enters a row that was copied into the lists and figures.
+  func list(rowID: Int64) throws {
+    let copied = try connection.first(
+      "SELECT \(Self.columns) FROM enrollments WHERE row_id = ?", .integer(rowID), read: Self.enrollment)
+    if let copied { try list(copied, rowID: rowID) }
+  }
+
+  private func list(_ enrollment: Enrollment, rowID: Int64) throws {
+    let element = listed(enrollment, rowID: rowID)
     let listings = Listings(connection: connection)
-    try listings.add(element, to: .enrollments)
-    try listings.add(element, to: .unconsumedEnrollments)
-    if code.typedSymbols > 0 {
+    switch enrollment.state {
+    case .pending, .expired:
+      try listings.add(element, to: .enrollments)
+      try listings.add(element, to: .unconsumedEnrollments)
+    case .consumed: try listings.add(element, to: .enrollments)
+    case .cancelled: break
+    }
+    if case .pending(let code) = enrollment.state, code.typedSymbols > 0 {
       try connection.run(
         "INSERT INTO live_codes (typed_symbols, live) VALUES (?, 1) ON CONFLICT DO UPDATE SET live = live + 1",
         .integer(Int64(code.typedSymbols)))

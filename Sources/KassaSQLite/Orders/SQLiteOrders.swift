@@ -30,6 +30,13 @@ struct SQLiteOrders: OrderTable {
     try Listings(connection: connection).add(listed(order, rowID: rowID ?? 0), to: .orders)
   }
 
+  /// Enters a row that was copied into the lists.
+  func list(rowID: Int64) throws {
+    let copied = try connection.first(
+      "SELECT \(Self.columns) FROM orders WHERE row_id = ?", .integer(rowID), read: Self.order)
+    if let copied { try Listings(connection: connection).add(listed(copied, rowID: rowID), to: .orders) }
+  }
+
   func find(_ id: OrderID, of merchant: MerchantID) throws -> Order? {
     try connection.first(
       "SELECT \(Self.columns) FROM orders WHERE merchant_id = ? AND id = ?", .id(merchant), .id(id), read: Self.order)

@@ -26,6 +26,13 @@ struct SQLiteSessions: SessionTable {
     try Listings(connection: connection).add(listed(session, rowID: rowID ?? 0), to: .sessions)
   }
 
+  /// Enters a row that was copied into the lists.
+  func list(rowID: Int64) throws {
+    let copied = try connection.first(
+      "SELECT \(Self.columns) FROM sessions WHERE row_id = ?", .integer(rowID), read: Self.session)
+    if let copied { try Listings(connection: connection).add(listed(copied, rowID: rowID), to: .sessions) }
+  }
+
   func find(_ id: SessionID, of merchant: MerchantID) throws -> Session? {
     try connection.first(
       "SELECT \(Self.columns) FROM sessions WHERE merchant_id = ? AND id = ?", .id(merchant), .id(id),

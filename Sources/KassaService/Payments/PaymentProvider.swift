@@ -179,6 +179,13 @@ package protocol PaymentProvider: Sendable {
 
   /// Calls the provider with these settings and says what is right and what is wrong, in words for the merchant.
   func check() async -> [ProviderFinding]
+
+  /// When the merchant's credentials end by themselves; `nil` when they do not.
+  var credentialsEndAt: Timestamp? { get }
+}
+
+extension PaymentProvider {
+  package var credentialsEndAt: Timestamp? { nil }
 }
 
 /// One fact from `PaymentProvider.check`.

@@ -73,7 +73,7 @@ package struct ServerSecrets: Sendable {
   }
 
   /// A fixed value of this key, kept in the database to notice that another key is used with it.
-  var check: [UInt8] { Array(HMAC<SHA256>.authenticationCode(for: Array("kassa".utf8), using: checkKey)) }
+  package var check: [UInt8] { Array(HMAC<SHA256>.authenticationCode(for: Array("kassa".utf8), using: checkKey)) }
 }
 
 /// SHA-256: how keys and tokens with at least 128 random bits are kept.
