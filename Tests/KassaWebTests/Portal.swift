@@ -11,8 +11,17 @@ extension Browser {
     try await wait("the menu", "return document.querySelector('.menu') !== null")
   }
 
-  /// Another screen of the portal.
-  func go(_ address: String) async throws { try await evaluate("location.hash = arguments[0]", .string(address)) }
+  /// Another screen of the portal, drawn: what is looked for next is not found on the one before.
+  func go(_ address: String) async throws {
+    try await run("location.hash = arguments[0]; \(Self.untilDrawn)", [.string(address)])
+  }
+
+  /// A change of the address is told in a task of its own, and drawn in the frame after it.
+  private static let untilDrawn =
+    "await new Promise((drawn) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(drawn))));"
+
+  /// Waits until what was asked for before is drawn.
+  func waitUntilDrawn() async throws { try await run(Self.untilDrawn) }
 
   /// Goes to a screen of the portal, and waits until it has what it shows.
   func goAndRead(_ address: String) async throws {
