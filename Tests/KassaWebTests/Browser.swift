@@ -342,6 +342,9 @@ final class Browser: Sendable {
   }
 }
 
+/// Whether every screen is looked at in every size and scheme, which takes some minutes more: `KASSA_TEST_PICTURES=all`.
+let takesAllPictures = ProcessInfo.processInfo.environment["KASSA_TEST_PICTURES"] == "all"
+
 /// Starts a server and a browser, runs `body`, and ends both whatever happens. A console error is an issue, unless
 /// `allowsConsoleErrors`, or it is of an answer with a status that the test `expects` (0: none came, for the network was
 /// gone): browsers write every refused request there.

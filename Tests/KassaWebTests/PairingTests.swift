@@ -11,7 +11,7 @@ extension Web {
         let code = Array(try await server.makeEnrollment().code)
         try await browser.open("\(server.url)/pos")
         try await browser.waitForText("Pair this phone")
-        try await browser.view("pos-pair")
+        try await browser.view("pair", on: Screen())
         try await browser.audit()
         // Two neighbours that differ, swapped.
         var slip = code
@@ -22,7 +22,7 @@ extension Web {
         try await browser.touch("button[type=submit]")
         try await browser.wait(for: "document.activeElement.id === 'code'")
         try await browser.audit()
-        try await browser.view("pos-pair-slip")
+        try await browser.view("pair-slip", on: Screen())
         let metrics = try await server.send(HTTPCall("GET", "/metrics"))
         #expect(!metrics.text.contains(#"operation="registerDevice""#), "a slip was sent")
 
@@ -34,7 +34,7 @@ extension Web {
         try await browser.touch("button[type=submit]")
         try await browser.waitForText("Ready for the next customer")
         try await browser.audit()
-        try await browser.view("pos-line-empty")
+        try await browser.view("line-empty", on: Screen())
         let devices = try await server.get("/ipp/v1/devices").json["content"]?.elements
         #expect(devices?.count == 1)
         #expect(devices?.first?["name"]?.text == "Kassa vid fönstret")
@@ -66,7 +66,7 @@ extension Web {
         try await browser.open(link)
         try await browser.waitForText("Pair this phone?")
         try await browser.audit()
-        try await browser.view("pos-pair-link")
+        try await browser.view("pair-link", on: Screen())
         #expect(try await browser.address == "\(server.url)/pos/pair")
         // A reload in between loses nothing.
         try await browser.reload()

@@ -10,7 +10,7 @@ struct Till: Sendable {
   let screen: Screen
 
   /// A picture of the screen, for people to look at.
-  func picture(_ name: String) async throws { try await browser.view("pos-\(name)-\(screen.name)") }
+  func picture(_ name: String) async throws { try await browser.view(name, on: screen) }
 
   /// Asks for a payment on this till; answers the session's id.
   @discardableResult
@@ -84,6 +84,26 @@ struct Screen: Sendable {
 
   var name: String {
     "\(width)\(isDark ? "-dark" : "")\(language == "en" ? "" : "-\(language)")\(textPixels == 16 ? "" : "-text-\(textPixels)")"
+  }
+}
+
+extension Browser {
+  /// A picture of what this screen shows; with `takesAllPictures` one in each size and scheme, each held against the
+  /// rules.
+  func view(_ name: String, on screen: Screen) async throws {
+    try await view("pos-\(name)-\(screen.name)")
+    guard takesAllPictures, screen.textPixels == 16 else { return }
+    for (width, height) in [(375, 812), (768, 1024), (1440, 900)] {
+      for isDark in [false, true] {
+        var other = screen
+        (other.width, other.height, other.isDark) = (width, height, isDark)
+        guard other.name != screen.name else { continue }
+        try await look(width: width, height: height, isDark: isDark)
+        try await audit("\(name)-\(other.name)")
+        try await view("pos-\(name)-\(other.name)")
+      }
+    }
+    try await look(width: screen.width, height: screen.height, isDark: screen.isDark)
   }
 }
 
