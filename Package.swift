@@ -142,7 +142,8 @@ let package = Package(
     .target(
       name: "KassaTestDatabases",
       dependencies: [
-        "CLibPQ", "KassaPostgres", "KassaSQLite", "KassaStore", .product(name: "GRDB", package: "GRDB.swift"),
+        "CLibPQ", "KassaDomain", "KassaPostgres", "KassaSQLite", "KassaStore",
+        .product(name: "GRDB", package: "GRDB.swift"),
       ],
       path: "Tests/KassaTestDatabases", swiftSettings: strict),
     .testTarget(

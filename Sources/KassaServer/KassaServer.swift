@@ -112,7 +112,7 @@ package enum KassaServer {
           metrics.rendered(
             store: service.storeActivity, security: try? await service.codeSecurity(),
             pendingCallbacks: try? await service.pendingCallbacks(), unsettled: try? await service.unsettledPayments(),
-            credentials: (try? await service.recentFirstEndingCredentials()) ?? nil)
+            credentials: try? await service.recentFirstEndingCredentials())
         }, draining: draining))
     let gate = AddressGate(environment: settings.environment, resolver: SystemHostResolver.shared)
     let callbacks = CallbackWorker(

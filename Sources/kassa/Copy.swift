@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import KassaDomain
 import KassaServer
 import KassaService
 
@@ -138,7 +139,7 @@ private final class CopyDisplay {
     }
     line("table", "source", "target", "content")
     for table in tables {
-      let digest = table.targetDigest.prefix(6).map { String(format: "%02x", $0) }.joined()
+      let digest = hexadecimalText(table.targetDigest.prefix(6))
       line(
         table.name, "\(table.sourceRows)", "\(table.targetRows)", table.isEqual ? "equal \(digest)" : "DIFFERS")
     }

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import KassaDomain
 import KassaPostgres
 import KassaSQLite
 import KassaStore
@@ -69,7 +70,7 @@ package struct TestDatabase: Sendable {
           database, sql: "SELECT count(*) FROM \(table) WHERE \(column) = ?", arguments: [Data(id)]) ?? 0
       }
     case .server(_, let url):
-      let digits = id.map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+      let digits = hexadecimalText(id)
       let found = try PostgresClient(url).execute("SELECT count(*) FROM \(table) WHERE \(column) = '\(digits)'")
       return found.first?.first.flatMap { $0 }.flatMap { Int($0) } ?? 0
     }

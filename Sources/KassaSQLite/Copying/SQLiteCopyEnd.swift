@@ -149,15 +149,15 @@ package final class SQLiteCopyEnd: CopyEnd {
 
   package func insert(_ rows: [[CopyValue]], into table: CopiedTable, _ columns: [String]) throws {
     let places = columns.map { _ in "?" }.joined(separator: ", ")
-    let sql =
-      "INSERT INTO \(table.rawValue) (\(columns.joined(separator: ", "))) VALUES (\(places)) RETURNING rowid"
+    let sql = "INSERT INTO \(table.rawValue) (\(columns.joined(separator: ", "))) VALUES (\(places))"
+    let listing = sql + " RETURNING rowid"
     try inTransaction { connection in
       guard table.isListed else {
-        for row in rows { try connection.run(sql.replacing(" RETURNING rowid", with: ""), row.map(SQLValue.init)) }
+        for row in rows { try connection.run(sql, row.map(SQLValue.init)) }
         return
       }
       for row in rows {
-        let added = try connection.all(sql, row.map(SQLValue.init)) { $0.integer(0) }
+        let added = try connection.all(listing, row.map(SQLValue.init)) { $0.integer(0) }
         try list(added.first ?? 0, of: table, connection)
       }
     }

@@ -61,8 +61,8 @@ package final class KeyCheck: Sendable {
     _ = try await service.store.read { _ in }
   }
 
-  fileprivate func demand(in transaction: any ReadTransaction) throws {
-    try transaction.apiKeys.demand(principal.keyID, of: principal.merchantID)
+  fileprivate func demand(of keys: any APIKeyReads) throws {
+    try keys.demand(principal.keyID, of: principal.merchantID)
   }
 
   /// Runs what demands the key, and remembers how that ended.
@@ -86,7 +86,7 @@ private struct KeyCheckingStore: Store {
   func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
     try await check.noting {
       try await base.read { transaction in
-        try check.demand(in: transaction)
+        try check.demand(of: transaction.apiKeys)
         return try body(transaction)
       }
     }
@@ -97,7 +97,7 @@ private struct KeyCheckingStore: Store {
   ) async throws -> Value {
     try await check.noting {
       try await base.write { transaction in
-        try transaction.apiKeys.demand(check.principal.keyID, of: check.principal.merchantID)
+        try check.demand(of: transaction.apiKeys)
         return try body(transaction)
       }
     }

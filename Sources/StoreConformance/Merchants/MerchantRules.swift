@@ -90,16 +90,22 @@ extension StoreConformance {
     }
   }
 
+  /// Two merchants, and a key of the first.
+  private func twoMerchants(_ maker: Maker, in store: any Store) async throws -> (Merchant, other: Merchant, APIKey) {
+    let (merchant, other) = (maker.merchant(), maker.merchant())
+    let key = maker.apiKey(of: merchant.id)
+    try await store.write { transaction in
+      try transaction.merchants.insert(merchant)
+      try transaction.merchants.insert(other)
+      try transaction.apiKeys.insert(key)
+    }
+    return (merchant, other, key)
+  }
+
   func demandedKeysAreInForce() async throws {
     try await withStore { store async throws in
       let maker = Maker()
-      let (merchant, other) = (maker.merchant(), maker.merchant())
-      let key = maker.apiKey(of: merchant.id)
-      try await store.write { transaction in
-        try transaction.merchants.insert(merchant)
-        try transaction.merchants.insert(other)
-        try transaction.apiKeys.insert(key)
-      }
+      let (merchant, other, key) = try await twoMerchants(maker, in: store)
       func read(_ id: APIKeyID, of owner: MerchantID) async throws -> [Int] {
         let one = try await store.read { transaction in
           try transaction.apiKeys.demand(id, of: owner)
@@ -146,13 +152,7 @@ extension StoreConformance {
   func apiKeysAreUnique() async throws {
     try await withStore { store async throws in
       let maker = Maker()
-      let (merchant, other) = (maker.merchant(), maker.merchant())
-      let key = maker.apiKey(of: merchant.id)
-      try await store.write { transaction in
-        try transaction.merchants.insert(merchant)
-        try transaction.merchants.insert(other)
-        try transaction.apiKeys.insert(key)
-      }
+      let (merchant, other, key) = try await twoMerchants(maker, in: store)
       for owner in [merchant, other] {
         await expectConflict(.apiKeyHash) {
           try await store.write { try $0.apiKeys.insert(maker.apiKey(of: owner.id, hash: key.hash)) }
