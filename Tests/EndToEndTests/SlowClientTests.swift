@@ -124,6 +124,20 @@ extension EndToEnd {
       }
     }
 
+    /// A connection that is used lives longer than each of its deadlines, and goes once it is idle.
+    @Test(.timeLimit(.minutes(1))) func deadlinesBeginAnewWithEachRequest() async throws {
+      let names = ["head", "body", "idle", "write"]
+      try await withServer("playground", names.flatMap { ["--\($0)-deadline-seconds", "2"] }) { server in
+        let connection = try await server.connect()
+        for _ in 0..<8 {
+          #expect(try await connection.send(HTTPCall("GET", "/health")).status == 200)
+          try await Task.sleep(for: .milliseconds(500))
+        }
+        #expect(connection.isOpen)
+        try await connection.waitUntilClosed()
+      }
+    }
+
     private static func pairAndLook(_ server: ServerProcess, _ name: String) async throws {
       let connection = try await server.connect()
       let key = server.authorization()

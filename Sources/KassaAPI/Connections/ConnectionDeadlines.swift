@@ -36,10 +36,13 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
   private let seconds: DeadlineSeconds
   private let openConnections: @Sendable (Int) -> Void
-  /// Waits for a head or for the end of a body.
-  private var readDeadline: Scheduled<Void>?
-  /// Waits for the client to take what was written.
-  private var writeDeadline: Scheduled<Void>?
+  /// When the head, or the end of the body, must have been read.
+  private var readDeadline: (time: NIODeadline, isOfBody: Bool)?
+  /// When the client must have taken what was written.
+  private var writeDeadline: NIODeadline?
+  /// Goes off no later than the next deadline. Deadlines move with every request, and mostly away: so it is left as it
+  /// is when they do, and looks again.
+  private var timer: (time: NIODeadline, task: Scheduled<Void>)?
   private var writesUnderWay = 0
   private var isReadingBody = false
   private var isStreaming = false
@@ -60,8 +63,7 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
 
   func handlerRemoved(context: ChannelHandlerContext) {
     openConnections(-1)
-    readDeadline?.cancel()
-    writeDeadline?.cancel()
+    timer?.task.cancel()
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -73,7 +75,6 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     case .body: break
     case .end:
       isReadingBody = false
-      readDeadline?.cancel()
       readDeadline = nil
       waitForNextRequestIfDone(context)
     }
@@ -131,7 +132,6 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
     let tracked = promise ?? context.eventLoop.makePromise(of: Void.self)
     tracked.futureResult.assumeIsolated().whenComplete { _ in
       self.writesUnderWay -= 1
-      self.writeDeadline?.cancel()
       self.writeDeadline = nil
       if self.writesUnderWay > 0 { self.closeUnlessWritten(context) }
       if endsAnswer {
@@ -152,21 +152,44 @@ final class ConnectionDeadlines: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func closeUnlessRead(within seconds: Int64, _ context: ChannelHandlerContext) {
-    readDeadline?.cancel()
-    readDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(seconds)) {
-      context.close(promise: nil)
-    }
+    readDeadline = (context.eventLoop.now + .seconds(seconds), isOfBody: false)
+    keepDeadlines(context)
   }
 
   private func failUnlessBodyEnds(_ context: ChannelHandlerContext) {
-    readDeadline?.cancel()
-    readDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(seconds.body)) {
-      context.fireErrorCaught(BodyDeadlineExceeded())
-    }
+    readDeadline = (context.eventLoop.now + .seconds(seconds.body), isOfBody: true)
+    keepDeadlines(context)
   }
 
   private func closeUnlessWritten(_ context: ChannelHandlerContext) {
-    writeDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(seconds.write)) {
+    writeDeadline = context.eventLoop.now + .seconds(seconds.write)
+    keepDeadlines(context)
+  }
+
+  private func keepDeadlines(_ context: ChannelHandlerContext) {
+    let next = min(readDeadline?.time ?? .distantFuture, writeDeadline ?? .distantFuture)
+    guard next < timer?.time ?? .distantFuture else { return }
+    timer?.task.cancel()
+    let task = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
+      self.timer = nil
+      self.endWhatIsLate(context)
+      self.keepDeadlines(context)
+    }
+    timer = (next, task)
+  }
+
+  private func endWhatIsLate(_ context: ChannelHandlerContext) {
+    let now = context.eventLoop.now
+    if let deadline = readDeadline, deadline.time <= now {
+      readDeadline = nil
+      if deadline.isOfBody {
+        context.fireErrorCaught(BodyDeadlineExceeded())
+      } else {
+        context.close(promise: nil)
+      }
+    }
+    if let deadline = writeDeadline, deadline <= now {
+      writeDeadline = nil
       context.close(promise: nil)
     }
   }
