@@ -26,8 +26,6 @@ struct Lists {
   func page<Element: Sendable>(
     _ query: Query, _ page: PageRequest, read: (PostgresRow) throws -> Element
   ) throws -> Page<Element> {
-    let (skipped, overflow) = page.number.multipliedReportingOverflow(by: page.size)
-    let offset = page.after != nil ? 0 : overflow ? Int64.max : Int64(skipped)
     var values: [PostgresValue] = [.id(query.merchant)]
     func parameter(_ value: PostgresValue) -> String {
       values.append(value)
@@ -72,19 +70,31 @@ struct Lists {
       total = "SELECT count(*) AS n FROM \(source) WHERE \(conditions)"
     }
 
-    let (time, id) =
-      page.after.map { (PostgresValue.time($0.createdAt), PostgresValue.id($0.id)) }
-      ?? (.integer(.max), .bytes([UInt8](repeating: 0xff, count: 16)))
-    let sql = """
-      WITH total AS (\(total))
-      SELECT total.n, r.* FROM total LEFT JOIN (
-      SELECT \(order).created_at AS at, \(query.columns) FROM \(source) WHERE \(conditions)
-      AND (\(order).created_at, \(order).id) < (\(parameter(time)), \(parameter(id)))
-      AND \(parameter(.integer(offset))) <= (SELECT n FROM total) + \(parameter(.integer(unwritten)))
-      ORDER BY \(order).created_at DESC, \(order).id DESC
-      LIMIT \(parameter(.integer(Int64(page.size + 1)))) OFFSET \(parameter(.integer(offset)))
-      ) AS r ON true ORDER BY r.at DESC, r.id DESC
-      """
+    let newestFirst = "ORDER BY \(order).created_at DESC, \(order).id DESC"
+    let limit = "LIMIT \(parameter(.integer(Int64(page.size + 1))))"
+    let sql: String
+    if page.number == 0, page.after == nil {
+      // Without a row the total is 0: so it can stand beside each row, which is the quickest.
+      sql = """
+        SELECT (\(total)), \(order).created_at, \(query.columns) FROM \(source) WHERE \(conditions)
+        \(newestFirst) \(limit)
+        """
+    } else {
+      let (time, id) =
+        page.after.map { (PostgresValue.time($0.createdAt), PostgresValue.id($0.id)) }
+        ?? (.integer(.max), .bytes([UInt8](repeating: 0xff, count: 16)))
+      let (skipped, overflow) = page.number.multipliedReportingOverflow(by: page.size)
+      let offset = PostgresValue.integer(page.after != nil ? 0 : overflow ? Int64.max : Int64(skipped))
+      sql = """
+        WITH total AS (\(total))
+        SELECT total.n, r.* FROM total LEFT JOIN (
+        SELECT \(order).created_at AS at, \(query.columns) FROM \(source) WHERE \(conditions)
+        AND (\(order).created_at, \(order).id) < (\(parameter(time)), \(parameter(id)))
+        AND \(parameter(offset)) <= (SELECT n FROM total) + \(parameter(.integer(unwritten)))
+        \(newestFirst) \(limit) OFFSET \(parameter(offset))
+        ) AS r ON true ORDER BY r.at DESC, r.id DESC
+        """
+    }
     var count: Int64 = 0
     let rows: [Element?] = try session.all(sql, values) { row in
       count = row.integer(0)
@@ -92,7 +102,8 @@ struct Lists {
     }
     let content = rows.compactMap { $0 }
     return Page(
-      content: Array(content.prefix(page.size)), totalElements: count + unwritten, hasMore: content.count > page.size)
+      content: Array(content.prefix(page.size)), totalElements: rows.isEmpty ? 0 : count + unwritten,
+      hasMore: content.count > page.size)
   }
 
   /// A page narrowed by several labels walks the rarest of their lists and probes the others.

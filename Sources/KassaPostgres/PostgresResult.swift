@@ -40,7 +40,10 @@ struct PostgresRow {
 
   /// A `bigint`; 0 for NULL.
   func integer(_ column: Int32) -> Int64 {
-    Int64(truncatingIfNeeded: result.bytes(index, column).reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+    let bytes = result.bytes(index, column)
+    return bytes.count == 8
+      ? Int64(bigEndian: bytes.loadUnaligned(as: Int64.self))
+      : Int64(truncatingIfNeeded: bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
   }
 
   func bool(_ column: Int32) -> Bool { result.bytes(index, column).first == 1 }
@@ -52,7 +55,7 @@ struct PostgresRow {
   func optionalBytes(_ column: Int32) -> [UInt8]? { isNull(column) ? nil : bytes(column) }
 
   func id<Entity>(_ column: Int32, of: Identifier<Entity>.Type = Identifier<Entity>.self) throws -> Identifier<Entity> {
-    guard let id = Identifier<Entity>(bytes: bytes(column)) else {
+    guard let id = Identifier<Entity>(bytes: result.bytes(index, column)) else {
       throw StoreError.unusable(OperatorDetail("column \(column) does not hold an identifier"))
     }
     return id

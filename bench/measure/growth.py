@@ -132,7 +132,7 @@ def plans_of_postgres(bench, database):
     plans = {}
     with Kassa(bench, database, url=database.url_that_logs) as kassa:
         for kind, paths in lists(bench, kassa.url, key, name).items():
-            statement = record_read(kassa, database, key, paths[0], "WITH total AS")
+            statement = record_read(kassa, database, key, paths[0], "FROM listing_totals")
             values = ", ".join("NULL" if value is None else "'" + value.replace("'", "''") + "'"
                                for _, value in sorted(statement.parameters.items()))
             plan = database.store.psql(

@@ -67,7 +67,7 @@ def engine_of(bench, database, paths, newest):
         return {kind: from_c(kind) for kind in paths} | {"words": f"C, {os.cpu_count()} processes"}
 
     pgbench = PgBench(bench, database.store)
-    fragments = {"get": "WHERE merchant_id = $1 AND id = $2", "list page of 20": "WITH total AS",
+    fragments = {"get": "WHERE merchant_id = $1 AND id = $2", "list page of 20": "FROM listing_totals",
                  "filtered list page of 20": "metadata_listings AS l0"}
     recorded = {}
     with Kassa(bench, database, url=database.url_that_logs) as kassa:
