@@ -64,23 +64,27 @@ package struct Identifier<Entity>: Hashable, Comparable, Sendable {
     }
   }
 
-  /// The 36 ASCII characters of the wire form, as bytes: what a writer needs without making a `String`.
-  package var textBytes: [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: 36) { buffer, count in
+  /// The 36 ASCII characters of the wire form, in memory that lasts as long as the call: a page writes three of these per
+  /// row, without an array or a `String` for each.
+  package func withTextBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) throws -> Result) rethrows -> Result {
+    try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 36) { buffer in
       var position = 0
-      for nibbleIndex in 0..<32 {
-        if position == 8 || position == 13 || position == 18 || position == 23 {
-          buffer[position] = UInt8(ascii: "-")
+      for word in [high, low] {
+        for shift in stride(from: UInt64(60), through: 0, by: -4) {
+          if position == 8 || position == 13 || position == 18 || position == 23 {
+            buffer.initializeElement(at: position, to: UInt8(ascii: "-"))
+            position += 1
+          }
+          buffer.initializeElement(at: position, to: hexadecimalDigit(UInt8(truncatingIfNeeded: word >> shift) & 0x0f))
           position += 1
         }
-        let word = nibbleIndex < 16 ? high : low
-        let nibble = UInt8(truncatingIfNeeded: word >> (60 - 4 * UInt64(nibbleIndex % 16))) & 0x0f
-        buffer[position] = hexadecimalDigit(nibble)
-        position += 1
       }
-      count = 36
+      return try body(UnsafeBufferPointer(buffer))
     }
   }
+
+  /// The same as an array.
+  package var textBytes: [UInt8] { withTextBytes { Array($0) } }
 
   package static func < (left: Self, right: Self) -> Bool {
     (left.high, left.low) < (right.high, right.low)

@@ -28,20 +28,24 @@ package struct Timestamp: Hashable, Comparable, Sendable {
   ///
   /// Fractions are cut, not rounded, so that a written time is never in the future of the real one. A moment outside the
   /// four-digit years is written as the nearest one inside.
-  package var textBytes: [UInt8] {
+  package var textBytes: [UInt8] { withTextBytes { Array($0) } }
+
+  /// The same in memory that lasts as long as the call.
+  package func withTextBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) throws -> Result) rethrows -> Result {
     let seconds = min(max(secondsSinceEpoch, Self.writableSeconds.lowerBound), Self.writableSeconds.upperBound)
     let days = floorDivide(seconds, 86_400)
     let secondOfDay = Int(seconds - days * 86_400)
     let (year, month, day) = civilDate(daysSinceEpoch: days)
-    return [UInt8](unsafeUninitializedCapacity: 20) { buffer, count in
+    return try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { buffer in
+      var count = 0
       func append(_ twoDigits: Int) {
-        buffer[count] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: twoDigits / 10)
-        buffer[count + 1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: twoDigits % 10)
+        buffer.initializeElement(at: count, to: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: twoDigits / 10))
+        buffer.initializeElement(at: count + 1, to: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: twoDigits % 10))
         count += 2
       }
       func append(_ twoDigits: Int, then separator: Unicode.Scalar) {
         append(twoDigits)
-        buffer[count] = UInt8(ascii: separator)
+        buffer.initializeElement(at: count, to: UInt8(ascii: separator))
         count += 1
       }
       append(year / 100)
@@ -51,6 +55,7 @@ package struct Timestamp: Hashable, Comparable, Sendable {
       append(secondOfDay / 3600, then: ":")
       append(secondOfDay / 60 % 60, then: ":")
       append(secondOfDay % 60, then: "Z")
+      return try body(UnsafeBufferPointer(buffer))
     }
   }
 }

@@ -122,12 +122,12 @@ package struct JSONWriter: Sendable {
   /// Writes a member whose value is a string of these bytes.
   ///
   /// They must be ASCII from 0x20 to 0x7E without `"` and `\`; only debug builds check it.
-  package mutating func member(_ name: StaticString, bytes content: some Collection<UInt8>) {
+  package mutating func member(_ name: StaticString, bytes content: UnsafeBufferPointer<UInt8>) {
     assert(content.allSatisfy { $0 < 0x7F && !Self.needsEscape($0) }, "the bytes are not plain ASCII")
     beginMember(name)
     beginValue()
     bytes.append(UInt8(ascii: "\""))
-    appendUnescaped(content)
+    bytes.append(contentsOf: content)
     bytes.append(UInt8(ascii: "\""))
   }
 
@@ -241,13 +241,6 @@ package struct JSONWriter: Sendable {
 
   private mutating func appendUnescaped(_ text: StaticString) {
     text.withUTF8Buffer { bytes.append(contentsOf: $0) }
-  }
-
-  private mutating func appendUnescaped(_ content: some Collection<UInt8>) {
-    let done: Void? = content.withContiguousStorageIfAvailable { bytes.append(contentsOf: $0) }
-    if done == nil {
-      bytes.append(contentsOf: content)
-    }
   }
 
   private mutating func appendQuoted(_ text: String) {

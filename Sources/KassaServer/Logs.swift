@@ -37,16 +37,16 @@ struct LineLogHandler: LogHandler {
   }
 
   func log(event: LogEvent) {
-    var all = metadata
-    if let given = event.metadata { all.merge(given) { $1 } }
+    var all = event.metadata ?? [:]
+    if !metadata.isEmpty { all.merge(metadata) { given, _ in given } }
     let fields = all.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
     let message = "\(event.message)"
-    let line = isJSON ? json(event.level, message, fields) : text(event.level, message, fields)
-    var bytes = line + "\n"
-    bytes.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    var line = isJSON ? json(event.level, message, fields) : Array(text(event.level, message, fields).utf8)
+    line.append(UInt8(ascii: "\n"))
+    line.withUnsafeBytes { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
   }
 
-  private func json(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> String {
+  private func json(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> [UInt8] {
     var writer = JSONWriter()
     writer.object { object in
       object.member("time", Self.now)
@@ -55,7 +55,7 @@ struct LineLogHandler: LogHandler {
       object.member("message", message)
       for (name, value) in fields { object.member(dynamicName: name, value) }
     }
-    return String(decoding: writer.bytes, as: UTF8.self)
+    return writer.bytes
   }
 
   private func text(_ level: Logger.Level, _ message: String, _ fields: [(String, String)]) -> String {

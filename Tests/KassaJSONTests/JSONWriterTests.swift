@@ -32,10 +32,10 @@ struct JSONWriterTests {
         writer.member("o", object: { $0.member("in", 1) })
         writer.member("a", array: { $0.element(1) })
         writer.member("j", json: object(("k", .array([.number("1.50")]))))
-        writer.member("id", bytes: "pay_01".utf8)
+        Array("pay_01".utf8).withUnsafeBufferPointer { writer.member("id", bytes: $0) }
         writer.rawMember("raw", json: Array("{\"r\":[]}".utf8))
         writer.member(dynamicName: "a\"b", "c")
-        writer.member("end", bytes: [].lazy.map { $0 })
+        writer.member("end", bytes: UnsafeBufferPointer(start: nil, count: 0))
       }
     }
   }

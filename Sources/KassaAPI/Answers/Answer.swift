@@ -74,7 +74,7 @@ func jsonObject(capacityBytes: Int = 1024, _ body: (inout JSONWriter) -> Void) -
 
 extension JSONWriter {
   mutating func member<Entity>(_ name: StaticString, _ id: Identifier<Entity>) {
-    member(name, bytes: id.textBytes)
+    id.withTextBytes { member(name, bytes: $0) }
   }
 
   mutating func member<Entity>(_ name: StaticString, _ id: Identifier<Entity>?) {
@@ -82,7 +82,7 @@ extension JSONWriter {
   }
 
   mutating func member(_ name: StaticString, _ time: Timestamp) {
-    member(name, bytes: time.textBytes)
+    time.withTextBytes { member(name, bytes: $0) }
   }
 
   mutating func member(_ name: StaticString, _ time: Timestamp?) {
