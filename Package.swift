@@ -136,6 +136,7 @@ let package = Package(
       name: "KassaSQLiteTests",
       dependencies: [
         "KassaDomain", "KassaSQLite", "KassaStore", "StoreConformance",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "GRDB", package: "GRDB.swift"),
       ], swiftSettings: strict),
     // Databases for tests: files, or those of a PostgreSQL of the test run's own.
@@ -150,6 +151,7 @@ let package = Package(
       name: "KassaPostgresTests",
       dependencies: [
         "KassaDomain", "KassaPostgres", "KassaStore", "KassaTestDatabases", "StoreConformance",
+        .product(name: "Crypto", package: "swift-crypto"),
       ], swiftSettings: strict),
     .testTarget(
       name: "KassaServiceTests",

@@ -18,6 +18,7 @@ package struct SchemaStep: Sendable {
 /// known, what the sweeper collects by time, and what is found by device. Text compares bytewise (`COLLATE "C"`), times
 /// are milliseconds, identifiers are `uuid`, whose order is that of their bytes.
 enum Schema {
+  /// One that has landed is never edited: databases have it as it was.
   static let steps = [
     SchemaStep(number: 1, name: "pairing", sql: pairing),
     SchemaStep(number: 2, name: "sessions", sql: sessions),

@@ -5,23 +5,29 @@ import GRDB
 /// Every table and index leads with the tenant, but for what is looked up before the tenant is known: keys, tokens and
 /// codes by their hash, and what the sweeper collects by time.
 enum Migrations {
+  struct Step: Sendable {
+    let name: String
+    let sql: String
+    /// Fills what the step made.
+    var fill: @Sendable (Database) throws -> Void = { _ in }
+  }
+
+  /// One that has landed is never edited: databases have it as it was.
+  static let steps = [
+    Step(name: "0001-pairing", sql: pairing),
+    Step(name: "0002-sessions", sql: sessions),
+    Step(name: "0003-callbacks", sql: callbacks),
+    Step(name: "0004-providers", sql: providers),
+    Step(name: "0005-orders", sql: orders, fill: addOrdersOfPaidSessions),
+  ]
+
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
-    migrator.registerMigration("0001-pairing") { database in
-      try database.execute(sql: pairing)
-    }
-    migrator.registerMigration("0002-sessions") { database in
-      try database.execute(sql: sessions)
-    }
-    migrator.registerMigration("0003-callbacks") { database in
-      try database.execute(sql: callbacks)
-    }
-    migrator.registerMigration("0004-providers") { database in
-      try database.execute(sql: providers)
-    }
-    migrator.registerMigration("0005-orders") { database in
-      try database.execute(sql: orders)
-      try addOrdersOfPaidSessions(database)
+    for step in steps {
+      migrator.registerMigration(step.name) { database in
+        try database.execute(sql: step.sql)
+        try step.fill(database)
+      }
     }
     return migrator
   }
