@@ -95,7 +95,11 @@ struct PaymentMethods: AsyncParsableCommand {
         provider: try choice(provider, "--provider", of: ProviderName.self), isOn: enabled,
         capturePolicy: try choice(capture, "--capture", of: CapturePolicy.self), settings: settings)
       try await target.run { service, method, actor in
-        Console.say(PaymentMethods.line(try await service.replacePaymentMethod(method, with: wanted, as: actor)))
+        let view = try await service.replacePaymentMethod(method, with: wanted, as: actor)
+        Console.say(PaymentMethods.line(view))
+        if view.kinds.contains(where: { $0.name == wanted.provider && $0.needsSubscription }) {
+          Console.say("It notifies this server only once that was asked for: kassa payment-methods subscribe")
+        }
       }
     }
   }

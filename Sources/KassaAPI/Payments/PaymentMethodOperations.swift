@@ -100,6 +100,7 @@ enum PaymentMethodWire {
 
   private static func write(_ kind: ProviderKind, _ object: inout JSONWriter) {
     object.member("provider", kind.name.rawValue)
+    object.member("needs_subscription", kind.needsSubscription)
     object.member(
       "fields",
       array: { array in

@@ -12,7 +12,7 @@ extension StripeTerminalProvider {
       production: StripeSettings.productionURL, test: StripeSettings.productionURL, isPlayground: isPlayground)
     return ProviderKind(
       name: .stripeTerminal, method: .card,
-      fields: StripeSettings.fields + addresses.fields.filter { $0.name == "base_url" },
+      fields: StripeSettings.fields + addresses.fields.filter { $0.name == "base_url" }, needsSubscription: true,
       accepts: { purchase, _ in StripeAmounts.accepts(purchase.amount, purchase.currency) },
       make: { settings throws(ProviderSettingsFlaws) in
         let address = try addresses.address(settings)

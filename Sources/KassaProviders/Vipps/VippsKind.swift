@@ -12,7 +12,7 @@ extension VippsProvider {
   ) -> ProviderKind {
     let addresses = ProviderAddresses(production: productionURL, test: testURL, isPlayground: isPlayground)
     return ProviderKind(
-      name: .vipps, method: .vipps, fields: VippsSettings.fields + addresses.fields,
+      name: .vipps, method: .vipps, fields: VippsSettings.fields + addresses.fields, needsSubscription: true,
       accepts: { purchase, _ in
         currencies.contains(purchase.currency.code) && amounts.contains(purchase.amount)
       },

@@ -8,6 +8,8 @@ package struct ProviderKind: Sendable {
   package let method: PaymentMethod
   /// In the order of a form.
   package let fields: [ProviderField]
+  /// Whether its adapter is a `NotifyingProvider` that tells of nothing before it was subscribed to.
+  package let needsSubscription: Bool
   /// Whether it can collect this, with these settings; of the secret ones none is given.
   package let accepts: @Sendable (Purchase, _ settings: [String: String]) -> Bool
   /// Makes the adapter. Every required field is there, and no unknown one; calls nobody. The paths of flaws are names of
@@ -15,13 +17,14 @@ package struct ProviderKind: Sendable {
   package let make: @Sendable (_ settings: [String: String]) throws(ProviderSettingsFlaws) -> any PaymentProvider
 
   package init(
-    name: ProviderName, method: PaymentMethod, fields: [ProviderField],
+    name: ProviderName, method: PaymentMethod, fields: [ProviderField], needsSubscription: Bool = false,
     accepts: @escaping @Sendable (Purchase, _ settings: [String: String]) -> Bool,
     make: @escaping @Sendable (_ settings: [String: String]) throws(ProviderSettingsFlaws) -> any PaymentProvider
   ) {
     self.name = name
     self.method = method
     self.fields = fields
+    self.needsSubscription = needsSubscription
     self.accepts = accepts
     self.make = make
   }

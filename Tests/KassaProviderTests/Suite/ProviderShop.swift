@@ -72,9 +72,11 @@ final class ProviderShop: Sendable {
       with: ReplacePaymentMethod(
         provider: harness.provider, isOn: true, capturePolicy: .automatic,
         settings: settings.merging(harness.settings) { $1 }), as: .backend(backend))
+    // A careless adapter cannot be subscribed to. The others take it where their kind says that they need it.
     do {
       _ = try await service.subscribePaymentMethod(harness.method, as: .backend(backend))
-    } catch ServiceFailure.providerRefused {
+      try #require(kind.needsSubscription, "\(harness.provider) takes a subscription, and its kind does not say so")
+    } catch ServiceFailure.providerRefused where isCareless || !kind.needsSubscription {
       // It is told with each payment where to notify.
     }
   }

@@ -9,9 +9,6 @@ import { say } from "/portal/texts.js";
 
 const path = "/portal/v1/payment-methods";
 
-/** Providers that must be told once where to notify; the others are told with each payment. */
-const subscribers = new Set(["STRIPE_TERMINAL", "VIPPS"]);
-
 /** What is said in this language, where it differs from what the server says. */
 const textOf = (key) => (say(key) === key ? undefined : say(key));
 
@@ -136,7 +133,7 @@ export function methodsScreen() {
         method.providers.length > 0 && button(say(method.provider ? "change" : "methods.begin"), () => setUp(method), { kind: method.provider ? "" : "primary", "aria-label": `${say(method.provider ? "change" : "methods.begin")}: ${name}` }),
         method.provider && button(say(method.enabled ? "methods.switchOff" : "methods.switchOn"), () => toggle(method), { "aria-label": `${say(method.enabled ? "methods.switchOff" : "methods.switchOn")}: ${name}` }),
         method.provider && button(say("methods.check"), () => check(method), { disabled: result === "asking", "aria-label": `${say("methods.check")}: ${name}` }),
-        subscribers.has(method.provider) && button(say("methods.subscribe"), () => subscribe(method), { "aria-label": `${say("methods.subscribe")}: ${name}` }),
+        method.providers.some(({ provider, needs_subscription }) => needs_subscription && provider === method.provider) && button(say("methods.subscribe"), () => subscribe(method), { "aria-label": `${say("methods.subscribe")}: ${name}` }),
         method.provider && button(say("remove"), () => removeIt(method), { kind: "danger", "aria-label": `${say("remove")}: ${name}` })));
   };
   return {
