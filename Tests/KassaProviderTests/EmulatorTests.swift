@@ -109,7 +109,9 @@ import Testing
     #expect(wrong.status == 400 && String(decoding: wrong.body, as: UTF8.self).contains("RESULT"))
     let fault = #"{"operation":"RESULT","fault":"REFUSED","status":503,"count":2}"#
     #expect(try await call(.post, "/emulator/faults", url, http, fault).status == 204)
-    #expect(emulator.world.faults.waitingCount == 2)
+    let kept = #"{"operation":"RESULT","fault":"KEPT_AFTER_EFFECT","status":500}"#
+    #expect(try await call(.post, "/emulator/faults", url, http, kept).status == 204)
+    #expect(emulator.world.faults.waitingCount == 3)
     #expect(try await call(.delete, "/emulator/faults", url, http).status == 204)
     #expect(emulator.world.faults.waitingCount == 0)
 

@@ -142,7 +142,10 @@ struct EmulatorControl: Sendable {
     var fields = EmulatorFields(object)
     let operations = Set(emulator.routes.map(\.operation)).sorted()
     let operation = fields.choice("operation", required: true, of: operations)
-    let words = ["UNREACHABLE", "NEVER", "ANSWER_LOST", "ANSWER_LATE", "TWICE", "REFUSED", "REFUSED_AFTER_EFFECT"]
+    let words = [
+      "UNREACHABLE", "NEVER", "ANSWER_LOST", "ANSWER_LATE", "TWICE", "REFUSED", "REFUSED_AFTER_EFFECT", "KEPT",
+      "KEPT_AFTER_EFFECT",
+    ]
     let word = fields.choice("fault", required: true, of: words)
     let count = fields.integer("count", in: 1...Int64(EmulatorFaults.plannedMax)) ?? 1
     let delay = fields.integer("delay_milliseconds", in: 0...Self.lateMillisecondsMax) ?? 1000
@@ -159,6 +162,8 @@ struct EmulatorControl: Sendable {
       case "ANSWER_LATE": .answerLate(milliseconds: delay)
       case "TWICE": .twice
       case "REFUSED": .refused(status: Int(status))
+      case "KEPT": .kept(status: Int(status), hasEffect: false)
+      case "KEPT_AFTER_EFFECT": .kept(status: Int(status), hasEffect: true)
       default: .refusedAfterEffect(status: Int(status))
       }
     guard emulator.world.faults.plan(fault, for: operation, count: Int(count)) else {

@@ -16,6 +16,9 @@ package enum EmulatorFault: Sendable {
   case refused(status: Int)
   /// The effect happens; answered with this status all the same.
   case refusedAfterEffect(status: Int)
+  /// Answered with this status, from now on whenever it is asked for under the same key; only where the provider keeps
+  /// answers is that more than once.
+  case kept(status: Int, hasEffect: Bool)
   /// The effect happens; then this, and only then the answer.
   case beforeAnswer(@Sendable () async -> Void)
 }

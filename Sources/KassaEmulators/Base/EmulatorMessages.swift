@@ -14,6 +14,8 @@ package struct EmulatorRequest: Sendable {
   package let parameters: [String: String]
   /// By the emulator's clock.
   package let at: Timestamp
+  /// How answering it breaks, if it does: given only to an emulator that keeps answers.
+  var breakdown: EmulatorBreakdown?
 
   package func header(_ name: String) -> String? { headers.first { $0.name == name }?.value }
 
@@ -24,6 +26,13 @@ package struct EmulatorRequest: Sendable {
 
   /// The body as `application/x-www-form-urlencoded`, in its order; `nil` for a broken escape or no UTF-8.
   package var form: [(name: String, value: String)]? { FormDecoding.decode(String(decoding: body, as: UTF8.self)) }
+}
+
+/// The provider breaks while it acts upon a request, and keeps that as its answer.
+struct EmulatorBreakdown: Sendable {
+  let status: Int
+  /// Whether what was asked for is done all the same.
+  let hasEffect: Bool
 }
 
 package struct EmulatorResponse: Sendable {

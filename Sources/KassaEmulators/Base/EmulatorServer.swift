@@ -154,6 +154,14 @@ package final class EmulatorServer: Sendable {
       case .refusedAfterEffect(let status):
         _ = await run(route, request)
         return emulator.refusal(status: status).response
+      case .kept(let status, let hasEffect):
+        if emulator.keepsAnswers {
+          var broken = request
+          broken.breakdown = EmulatorBreakdown(status: status, hasEffect: hasEffect)
+          return await run(route, broken).response
+        }
+        if hasEffect { _ = await run(route, request) }
+        return emulator.refusal(status: status).response
       case .beforeAnswer(let body):
         let response = await run(route, request)
         await body()

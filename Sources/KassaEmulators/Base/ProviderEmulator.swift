@@ -7,6 +7,8 @@ package protocol ProviderEmulator: Sendable {
   var routes: [EmulatorRoute] { get }
   /// Whose certificates the wire is served with; `nil` for plain HTTP.
   var tls: EmulatorTLS? { get }
+  /// Whether it repeats under a key what it answered first, also that it broke.
+  var keepsAnswers: Bool { get }
 
   /// Every payment, oldest first.
   func payments() -> [EmulatedPayment]
@@ -28,6 +30,7 @@ extension ProviderEmulator {
   }
 
   package var tls: EmulatorTLS? { nil }
+  package var keepsAnswers: Bool { false }
   package func timePassed() {}
   package func refusal(status: Int) -> EmulatorResponse {
     .json(status) { $0.member("error", "refused by the emulator") }

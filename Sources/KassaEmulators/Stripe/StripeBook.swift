@@ -14,6 +14,8 @@ struct StripeBook {
   var refundsUnderWay: Set<String> = []
   var endpoints: [Endpoint] = []
   var kept: [String: (fingerprint: [UInt8], response: EmulatorResponse)] = [:]
+  /// How long a search does not find what was just made.
+  var searchSeconds: Int64 = 0
 
   init(readers: [String]) {
     self.readers = Dictionary(uniqueKeysWithValues: readers.map { ($0, Reader(id: $0)) })
@@ -29,11 +31,11 @@ struct StripeBook {
 
     let id: String
     let secret: String
-    let amount: Int64
+    var amount: Int64
     /// In lower case.
-    let currency: String
+    var currency: String
     let isCapturedAtOnce: Bool
-    let metadata: [String: String]
+    var metadata: [String: String]
     let description: String?
     let createdAt: Timestamp
     var status = Status.requiresPaymentMethod

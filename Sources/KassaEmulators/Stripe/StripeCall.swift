@@ -9,6 +9,7 @@ struct StripeCall {
   let at: Timestamp
   /// What must be the same when a key is used again.
   let fingerprint: [UInt8]
+  let breakdown: EmulatorBreakdown?
   private let fields: [(name: String, value: String)]
 
   init(
@@ -38,6 +39,7 @@ struct StripeCall {
     key = isReading ? nil : request.header("idempotency-key")
     if let key, key.utf8.count > 255 { throw StripeRefusal(status: 400, type: "invalid_request_error", code: nil) }
     at = request.at
+    breakdown = request.breakdown
     fingerprint = Array(request.path.utf8) + [0] + request.body
   }
 
@@ -77,7 +79,9 @@ enum StripeParameters {
   static let createIntent: Set<String> = [
     "amount", "currency", "payment_method_types[]", "capture_method", "description", "metadata[]",
   ]
+  static let capture: Set<String> = ["amount_to_capture", "metadata[]"]
   static let createRefund: Set<String> = ["payment_intent", "amount", "reason", "metadata[]"]
+  static let listRefunds: Set<String> = ["payment_intent", "limit", "starting_after"]
   static let process: Set<String> = [
     "payment_intent", "process_config[skip_tipping]", "process_config[enable_customer_cancellation]",
   ]

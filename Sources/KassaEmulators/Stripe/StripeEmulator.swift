@@ -27,6 +27,7 @@ package final class StripeEmulator: ProviderEmulator {
   static let webhookPausesSeconds: [Int64] = [60, 300, 1800, 7200, 18_000, 36_000]
 
   package let world = EmulatorWorld()
+  package let keepsAnswers = true
   private let book: Mutex<StripeBook>
 
   package init() {
@@ -116,6 +117,30 @@ package final class StripeEmulator: ProviderEmulator {
   /// What Stripe may do after a day: under a key of before, things are done anew.
   package func forgetKeys() { book.withLock { $0.kept = [:] } }
 
+  /// Searches lag behind by so much.
+  package func delaySearches(seconds: Int64) { book.withLock { $0.searchSeconds = seconds } }
+
+  // MARK: The Dashboard
+
+  /// Takes what is reserved, or a part, as somebody in Stripe's Dashboard does: nothing names who asked for it. Returns
+  /// what is wrong with that, if anything.
+  package func capture(_ amount: Int64, of id: String) -> String? {
+    book.withLock { book in
+      guard let intent = book.intents[id], intent.status == .requiresCapture else { return "nothing is reserved" }
+      guard (1...intent.amount).contains(amount) else { return "it is not within what is reserved" }
+      take(amount, of: intent, in: &book)
+      return nil
+    }
+  }
+
+  /// From now on it says another amount, or another currency, than it was asked for. In lower case.
+  package func falsify(_ id: String, amount: Int64? = nil, currency: String? = nil) {
+    book.withLock { book in
+      if let amount { book.intents[id]?.amount = amount }
+      if let currency { book.intents[id]?.currency = currency }
+    }
+  }
+
   // MARK: Calls
 
   package var routes: [EmulatorRoute] {
@@ -125,9 +150,9 @@ package final class StripeEmulator: ProviderEmulator {
       route("searchIntents", "GET", "/v1/payment_intents/search", ["query", "limit"], searchIntents),
       route("readIntent", "GET", "/v1/payment_intents/{id}", ["expand[]", "expand[0]"], readIntent),
       route("cancelIntent", "POST", "/v1/payment_intents/{id}/cancel", ["cancellation_reason"], cancelIntent),
-      route("captureIntent", "POST", "/v1/payment_intents/{id}/capture", ["amount_to_capture"], captureIntent),
+      route("captureIntent", "POST", "/v1/payment_intents/{id}/capture", StripeParameters.capture, captureIntent),
       route("createRefund", "POST", "/v1/refunds", StripeParameters.createRefund, createRefund),
-      route("listRefunds", "GET", "/v1/refunds", ["payment_intent", "limit"], listRefunds),
+      route("listRefunds", "GET", "/v1/refunds", StripeParameters.listRefunds, listRefunds),
       route("readRefund", "GET", "/v1/refunds/{id}", [], readRefund),
       route("connectionToken", "POST", "/v1/terminal/connection_tokens", ["location"], connectionToken),
       route("listReaders", "GET", "/v1/terminal/readers", ["limit"], listReaders),
@@ -165,8 +190,8 @@ package final class StripeEmulator: ProviderEmulator {
     }
   }
 
-  /// Under one key a thing is done once, and its answer kept, whether it was done or refused. What does not even fit its
-  /// parameters is not kept.
+  /// Under one key a thing is done once, and its answer kept, whether it was done or refused, or broke. What does not even
+  /// fit its parameters is not kept.
   private func once(
     _ call: StripeCall, in book: inout StripeBook, _ handler: Handler
   ) throws(StripeRefusal) -> EmulatorResponse {
@@ -179,7 +204,11 @@ package final class StripeEmulator: ProviderEmulator {
       return response
     }
     let response: EmulatorResponse
-    do {
+    do throws(StripeRefusal) {
+      if let breakdown = call.breakdown {
+        if breakdown.hasEffect { _ = try? handler(&book, call) }
+        throw StripeRefusal(status: breakdown.status, type: "api_error", code: nil, isKept: true)
+      }
       response = try handler(&book, call).response
     } catch {
       guard error.isKept else { throw error }
@@ -219,7 +248,9 @@ package final class StripeEmulator: ProviderEmulator {
     let parts = try call.text("query").split(separator: "'", omittingEmptySubsequences: false).map(String.init)
     guard parts.count == 5, parts[0] == "metadata[", parts[2] == "]:" else { throw .parameter("query") }
     let limit = call.first("limit") == nil ? 10 : Int(try call.integer("limit", in: 1...100))
-    let found = book.order.reversed().compactMap { book.intents[$0] }.filter { $0.metadata[parts[1]] == parts[3] }
+    let until = call.at.adding(seconds: -book.searchSeconds)
+    let found = book.order.reversed().compactMap { book.intents[$0] }
+      .filter { $0.metadata[parts[1]] == parts[3] && $0.createdAt <= until }
     return StripeAnswer { object in
       object.member("object", "search_result")
       object.member("has_more", found.count > limit)
@@ -250,20 +281,29 @@ package final class StripeEmulator: ProviderEmulator {
 
   private func captureIntent(_ book: inout StripeBook, _ call: StripeCall) throws(StripeRefusal) -> StripeAnswer {
     var intent = try book.intent(call.id)
-    guard intent.status == .requiresCapture, let charge = intent.latestCharge else {
+    guard intent.status == .requiresCapture else {
       throw StripeRefusal(
         status: 400, type: "invalid_request_error", code: "payment_intent_unexpected_state", isKept: true)
     }
     let amount =
       call.first("amount_to_capture") == nil
       ? intent.amount : try call.integer("amount_to_capture", in: 1...intent.amount)
-    intent.status = .succeeded
-    intent.received = amount
-    book.intents[intent.id] = intent
-    book.charges[charge]?.captured = amount
-    world.ledger.take(amount, intent.currency.uppercased(), of: intent.id, "capture")
-    tell("payment_intent.succeeded", about: intent.id, in: book)
-    return StripeAnswer { book.write(intent, isExpanded: false, &$0) }
+    intent.metadata.merge(call.metadata) { $1 }
+    let taken = take(amount, of: intent, in: &book)
+    return StripeAnswer { book.write(taken, isExpanded: false, &$0) }
+  }
+
+  /// Once: what is not taken is free from then on.
+  @discardableResult
+  private func take(_ amount: Int64, of intent: StripeBook.Intent, in book: inout StripeBook) -> StripeBook.Intent {
+    var taken = intent
+    taken.status = .succeeded
+    taken.received = amount
+    book.intents[taken.id] = taken
+    if let charge = taken.latestCharge { book.charges[charge]?.captured = amount }
+    world.ledger.take(amount, taken.currency.uppercased(), of: taken.id, "capture")
+    tell("payment_intent.succeeded", about: taken.id, in: book)
+    return taken
   }
 
   /// A card is held to the reader that collects for this PaymentIntent.
@@ -339,8 +379,12 @@ package final class StripeEmulator: ProviderEmulator {
   private func listRefunds(_ book: inout StripeBook, _ call: StripeCall) throws(StripeRefusal) -> StripeAnswer {
     let limit = call.first("limit") == nil ? 10 : Int(try call.integer("limit", in: 1...100))
     let intent = call.first("payment_intent")
-    let found = book.refundOrder.reversed().compactMap { book.refunds[$0] }
+    var found = book.refundOrder.reversed().compactMap { book.refunds[$0] }
       .filter { intent == nil || $0.intent == intent }
+    if let last = call.first("starting_after") {
+      guard let place = found.firstIndex(where: { $0.id == last }) else { throw .missing("starting_after") }
+      found.removeFirst(place + 1)
+    }
     return StripeAnswer.list(
       found.prefix(limit).map { refund in { refund.write(&$0) } }, hasMore: found.count > limit, url: "/v1/refunds")
   }

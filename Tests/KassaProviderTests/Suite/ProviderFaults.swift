@@ -14,6 +14,8 @@ import Testing
     ("unreachable", .unreachable), ("never", .never), ("answer lost", .answerLost),
     ("answer late", .answerLate(milliseconds: 600)), ("twice", .twice), ("refused", .refused(status: 503)),
     ("broken after the effect", .refusedAfterEffect(status: 500)),
+    ("broken for good", .kept(status: 500, hasEffect: false)),
+    ("broken for good after the effect", .kept(status: 500, hasEffect: true)),
   ]
 
   @Test(.timeLimit(.minutes(5)), arguments: ProviderHarness.all)
