@@ -13,6 +13,7 @@ extension StripeTerminalProvider {
     return ProviderKind(
       name: .stripeTerminal, method: .card,
       fields: StripeSettings.fields + addresses.fields.filter { $0.name == "base_url" }, needsSubscription: true,
+      capturesOnce: true,
       accepts: { purchase, _ in StripeAmounts.accepts(purchase.amount, purchase.currency) },
       make: { settings throws(ProviderSettingsFlaws) in
         let address = try addresses.address(settings)

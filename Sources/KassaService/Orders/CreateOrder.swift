@@ -21,12 +21,20 @@ extension KassaService {
   }
 
   /// Reserves the money and notes that the provider is to be asked, guarded by the version that was read. Throws a
-  /// `Refusal` where the order's money does not allow it.
+  /// `Refusal` where the order's money does not allow it, and `notAllowed` where its provider would not do it again.
   func ask(
     for asked: AskedMovement, of order: inout Order, at now: Timestamp, in transaction: any WriteTransaction
   ) throws -> OrderMovement {
     let version = order.version
     _ = try order.apply(.ask(asked.kind, asked.amount))
+    if asked.kind == .capture, order.money.captured + order.money.capturing > asked.amount,
+      let payment = try transaction.payments.find(order.paymentID, of: order.merchantID),
+      kind(payment.provider, for: payment.method)?.capturesOnce ?? false
+    {
+      throw ServiceFailure.notAllowed(
+        "the provider captures a payment once, and frees what is left of it: there was a capture before, or it is under "
+          + "way")
+    }
     guard try transaction.orders.save(order, expecting: version) else { throw ServiceFailure.changedMeanwhile }
     let movement = OrderMovement(
       id: asked.id, merchantID: order.merchantID, orderID: order.id, kind: asked.kind, amount: asked.amount,

@@ -10,6 +10,8 @@ package struct ProviderKind: Sendable {
   package let fields: [ProviderField]
   /// Whether its adapter is a `NotifyingProvider` that tells of nothing before it was subscribed to.
   package let needsSubscription: Bool
+  /// Whether the first capture of a payment, also of a part, is the last: it frees the rest.
+  package let capturesOnce: Bool
   /// Whether it can collect this, with these settings; of the secret ones none is given.
   package let accepts: @Sendable (Purchase, _ settings: [String: String]) -> Bool
   /// Makes the adapter. Every required field is there, and no unknown one; calls nobody. The paths of flaws are names of
@@ -18,6 +20,7 @@ package struct ProviderKind: Sendable {
 
   package init(
     name: ProviderName, method: PaymentMethod, fields: [ProviderField], needsSubscription: Bool = false,
+    capturesOnce: Bool = false,
     accepts: @escaping @Sendable (Purchase, _ settings: [String: String]) -> Bool,
     make: @escaping @Sendable (_ settings: [String: String]) throws(ProviderSettingsFlaws) -> any PaymentProvider
   ) {
@@ -25,6 +28,7 @@ package struct ProviderKind: Sendable {
     self.method = method
     self.fields = fields
     self.needsSubscription = needsSubscription
+    self.capturesOnce = capturesOnce
     self.accepts = accepts
     self.make = make
   }
