@@ -121,6 +121,12 @@ final class PortBench<Emulator: ProviderEmulator, Adapter: PaymentProvider>: Sen
     keep(await adapter.capture(current(movement)), movement)
   }
 
+  func reverse(_ charge: Charge) async -> MovementReport {
+    let report = await adapter.reverse(current(charge))
+    references.withLock { $0[charge.paymentID] = ($0[charge.paymentID] ?? [:]).merging(report.references) }
+    return report
+  }
+
   private func keep(_ report: MovementReport, _ movement: MoneyMovement) -> MovementReport {
     movementReferences.withLock { $0[movement.id] = ($0[movement.id] ?? [:]).merging(report.references) }
     return report

@@ -15,6 +15,9 @@ struct StripeAPI: Sendable {
     case neverLeft(String)
     /// May have been done.
     case unknown(String)
+    /// May have been done. The first call under this key broke, and Stripe repeats that to whoever uses the key again: by
+    /// it nobody was told, or will be, what was done.
+    case keptFailure(String)
   }
 
   let settings: StripeSettings
@@ -49,12 +52,14 @@ struct StripeAPI: Sendable {
     case .neverLeft(let words): return .neverLeft("Stripe: \(words)")
     case .noAnswer(let words): return .unknown("Stripe: \(words)")
     case .answered(let answer):
+      let isReplay = answer.header("idempotent-replayed") == "true"
       guard !call.passingStatuses.contains(answer.status), answer.status < 500 else {
-        return .unknown("Stripe answered \(answer.status)")
+        guard isReplay, answer.status >= 500 else { return .unknown("Stripe answered \(answer.status)") }
+        return .keptFailure("Stripe answered \(answer.status), and keeps to that")
       }
       guard answer.isSuccess else { return .refused(StripeError(status: answer.status, answer.body)) }
       guard let object = jsonObject(of: answer.body) else { return .unknown("Stripe answered what is no object") }
-      return .object(object, isReplay: answer.header("idempotent-replayed") == "true")
+      return .object(object, isReplay: isReplay)
     }
   }
 }

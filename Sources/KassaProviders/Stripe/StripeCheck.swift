@@ -20,7 +20,7 @@ extension StripeTerminalProvider {
         default: "\(error.words) when asked for readers: is Terminal switched on for the account?"
         }
       return [ProviderFinding(words, isSound: false)]
-    case .neverLeft(let words), .unknown(let words):
+    case .neverLeft(let words), .unknown(let words), .keptFailure(let words):
       return [ProviderFinding("\(words): nothing else could be checked.", isSound: false)]
     }
     if let location = settings.locationID {
@@ -54,7 +54,7 @@ extension StripeTerminalProvider {
     case .refused(let error) where error.status == 404:
       return ProviderFinding("Stripe does not know the location \(location) with this key.", isSound: false)
     case .refused(let error): return ProviderFinding("\(error.words) when asked for the location.", isSound: false)
-    case .neverLeft(let words), .unknown(let words):
+    case .neverLeft(let words), .unknown(let words), .keptFailure(let words):
       return ProviderFinding("\(words): the location could not be checked.", isSound: false)
     }
   }
@@ -75,7 +75,7 @@ extension StripeTerminalProvider {
     case .refused(let error) where error.status == 404:
       return ProviderFinding("Stripe does not know the reader \(reader) with this key.", isSound: false)
     case .refused(let error): return ProviderFinding("\(error.words) when asked for the reader.", isSound: false)
-    case .neverLeft(let words), .unknown(let words):
+    case .neverLeft(let words), .unknown(let words), .keptFailure(let words):
       return ProviderFinding("\(words): the reader could not be checked.", isSound: false)
     }
   }

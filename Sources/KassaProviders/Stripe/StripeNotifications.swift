@@ -51,7 +51,8 @@ extension StripeTerminalProvider: NotifyingProvider {
     case .refused(let error):
       return .failure(
         ProviderSetupFailure("\(error.words). The address must be https and reachable; the key must be allowed to."))
-    case .neverLeft(let words), .unknown(let words): return .failure(ProviderSetupFailure("\(words)."))
+    case .neverLeft(let words), .unknown(let words), .keptFailure(let words):
+      return .failure(ProviderSetupFailure("\(words)."))
     }
   }
 }

@@ -50,17 +50,21 @@ package final class StripeTerminalProvider: PaymentProvider {
     let budget = http.budget()
     // A call that a crash left is not made again before this time: until then this is the first one.
     let isFirst = clock() < charge.createdAt.adding(seconds: Limits.providerCrashSeconds)
+    let found: Found
     if charge.references[Reference.intent] == nil, isFirst {
-      switch await create(charge, within: budget) {
+      let created = await create(charge, within: budget)
+      switch created {
       case .object(let object, isReplay: false):
         guard let intent = StripeIntent(object) else { return Self.unreadable }
         return await present(intent, charge, within: budget)
-      case .object(_, isReplay: true): break
+      case .object(_, isReplay: true), .keptFailure: found = await find(created, charge, within: budget)
       case .refused, .neverLeft: return ProviderReport(.notPaid(.notStarted))
       case .unknown(let words): return ProviderReport(.unknown(words))
       }
+    } else {
+      found = await locate(charge, within: budget)
     }
-    switch await locate(charge, within: budget) {
+    switch found {
     case .intent(let intent) where intent.status == .requiresPaymentMethod && intent.declined == nil:
       return await present(intent, charge, within: budget)
     case .intent(let intent): return await conclude(intent, charge, within: budget)
@@ -123,11 +127,16 @@ package final class StripeTerminalProvider: PaymentProvider {
       return await search(charge, within: budget)
     }
     // Was it made, this tells its name; was it not, one is made that nobody was ever shown, and that is as harmless.
-    switch await create(charge, within: budget) {
+    return await find(await create(charge, within: budget), charge, within: budget)
+  }
+
+  /// What asking for it under its key found.
+  private func find(_ created: StripeAPI.Result, _ charge: Charge, within budget: CallBudget) async -> Found {
+    switch created {
     case .object(let object, let isReplay):
       guard let intent = StripeIntent(object) else { return .unknown("Stripe answered what is no PaymentIntent") }
       return isReplay ? await read(intent.id, within: budget) : .intent(intent)
-    case .refused(let error) where error.type == "idempotency_error":
+    case .refused(let error) where error.isOfKey:
       // It was made with other settings than those of now.
       let found = await search(charge, within: budget)
       if case .absent = found { return .unknown("Stripe does not find the PaymentIntent yet") }
@@ -135,6 +144,8 @@ package final class StripeTerminalProvider: PaymentProvider {
     case .refused(let error) where error.status == 400 || error.status == 402: return .absent
     case .refused(let error): return .unknown(error.words)
     case .neverLeft(let words), .unknown(let words): return .unknown(words)
+    // Nobody was ever told its name or its client secret, so nobody can pay it: what is not found now is as good as none.
+    case .keptFailure: return await search(charge, within: budget)
     }
   }
 
@@ -144,7 +155,7 @@ package final class StripeTerminalProvider: PaymentProvider {
     case .object(let object, _):
       return StripeIntent(object).map(Found.intent) ?? .unknown("Stripe answered what is no PaymentIntent")
     case .refused(let error): return .unknown(error.words)
-    case .neverLeft(let words), .unknown(let words): return .unknown(words)
+    case .neverLeft(let words), .unknown(let words), .keptFailure(let words): return .unknown(words)
     }
   }
 
@@ -157,7 +168,7 @@ package final class StripeTerminalProvider: PaymentProvider {
       guard let id = found.text("id") else { return .unknown("Stripe answered what is no PaymentIntent") }
       return await read(id, within: budget)
     case .refused(let error): return .unknown(error.words)
-    case .neverLeft(let words), .unknown(let words): return .unknown(words)
+    case .neverLeft(let words), .unknown(let words), .keptFailure(let words): return .unknown(words)
     }
   }
 
@@ -288,11 +299,7 @@ package final class StripeTerminalProvider: PaymentProvider {
     let names = names(intent, reader(of: charge))
     switch intent.status {
     case .succeeded, .requiresCapture:
-      let taken = intent.status == .succeeded ? intent.amountReceived : intent.amountCapturable
-      // A part may have been captured since, and the rest freed: the amount that was asked for is what was paid.
-      guard intent.amount == charge.amount, taken > 0 else {
-        return ProviderReport(.unknown("Stripe took another amount than this one"), references: names)
-      }
+      if let words = intent.mismatch(with: charge) { return ProviderReport(.unknown(words), references: names) }
       return ProviderReport(.paid(intent.card), references: names)
     case .canceled:
       let kept = charge.references[Reference.reason].flatMap(PaymentFailureReason.init)

@@ -1,5 +1,6 @@
 import KassaDomain
 import KassaJSON
+import KassaService
 
 /// The parts of a PaymentIntent that matter.
 struct StripeIntent {
@@ -18,8 +19,12 @@ struct StripeIntent {
   let status: Status?
   let clientSecret: String?
   let amount: Int64
+  /// In lower case.
+  let currency: String?
   let amountCapturable: Int64
   let amountReceived: Int64
+  /// Which of our captures took the money; `nil` when it was none, or one of a version that did not say.
+  let movement: String?
   /// Of the charge that took the money, if it was asked for with it.
   let card: CardSummary?
   /// Why the last card was declined, if one was.
@@ -33,13 +38,26 @@ struct StripeIntent {
     self.id = id
     self.status = Status(rawValue: status)
     self.amount = amount
+    currency = object.text("currency").flatMap { $0.isStripeWord ? $0 : nil }
     clientSecret = object.text("client_secret")
     amountCapturable = object.integer("amount_capturable") ?? 0
     amountReceived = object.integer("amount_received") ?? 0
+    movement = object.object("metadata")?.text(StripeMetadata.movement)
     card = object.object("latest_charge").flatMap(Self.card)
     declined = object.object("last_payment_error").map {
       StripeDeclines.reason(declineCode: $0.text("decline_code"), code: $0.text("code"))
     }
+  }
+
+  /// Of one that is paid: why what Stripe reserved or took is not what was asked for, in words for the operator. Nobody
+  /// but people can say what to do then. A part may have been captured since, and the rest freed; the amount stays.
+  func mismatch(with charge: Charge) -> String? {
+    let isOfCurrency = currency.map { sameBytes($0, charge.currency.code.lowercased()) } ?? false
+    let isThere = status == .requiresCapture ? amountCapturable == amount : amountReceived > 0
+    if amount == charge.amount, isOfCurrency, isThere { return nil }
+    return "the PaymentIntent \(id) is of \(amount) \(currency?.uppercased() ?? "without a currency"), of which "
+      + "\(amountCapturable) are reserved and \(amountReceived) taken, and \(charge.amount) \(charge.currency.code) was "
+      + "asked for: see Stripe's Dashboard"
   }
 
   private static func card(of charge: JSONObject) -> CardSummary? {
@@ -92,6 +110,7 @@ struct StripeRefund {
   let id: String
   let status: Status?
   let failureReason: String?
+  let amount: Int64?
   let intentID: String?
   /// Which of ours it is.
   let movement: String?
@@ -102,6 +121,7 @@ struct StripeRefund {
     self.id = id
     status = object.text("status").flatMap(Status.init)
     failureReason = object.text("failure_reason")
+    amount = object.integer("amount")
     intentID = object.text("payment_intent") ?? object.object("payment_intent")?.text("id")
     movement = object.object("metadata")?.text(StripeMetadata.movement)
   }
@@ -119,6 +139,9 @@ struct StripeError: Equatable {
     type = error?.text("type") ?? "unknown"
     code = error?.text("code")
   }
+
+  /// Under this key another request was made before, as by a version that asked otherwise.
+  var isOfKey: Bool { type == "idempotency_error" }
 
   /// For operator and merchant. Without Stripe's message, which may repeat what was sent.
   var words: String {

@@ -19,6 +19,8 @@ final class ProviderShop: Sendable {
   let store: SQLiteStore
   let service: KassaService
   let backend: MerchantPrincipal
+  /// What the merchant entered for the provider.
+  let settings: [String: String]
   private let server: EmulatorServer
   private let http: ProviderHTTPClient
   private let receiver: NotificationReceiver
@@ -66,12 +68,13 @@ final class ProviderShop: Sendable {
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")
     receiver.connect(service)
-    let settings = emulator.settings(url: server.url).reduce(into: [:]) { $0[$1.name] = $1.value }
+    settings = emulator.settings(url: server.url).reduce(into: [:]) { $0[$1.name] = $1.value }
+      .merging(harness.settings) { $1 }
     _ = try await service.replacePaymentMethod(
       harness.method,
       with: ReplacePaymentMethod(
         provider: harness.provider, isOn: true, capturePolicy: .automatic,
-        settings: settings.merging(harness.settings) { $1 }), as: .backend(backend))
+        settings: settings), as: .backend(backend))
     // A careless adapter cannot be subscribed to. The others take it where their kind says that they need it.
     do {
       _ = try await service.subscribePaymentMethod(harness.method, as: .backend(backend))
