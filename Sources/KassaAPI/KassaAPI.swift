@@ -12,6 +12,10 @@ package struct KassaAPI: Sendable {
   let settings: APISettings
   let hooks: APIHooks
   let rateLimiter: RateLimiter<MerchantID>
+  let deviceLimiter: RateLimiter<DeviceID>
+  /// Registrations that pair nothing, by source address: each is a look at the store that needs no credential.
+  let registrationLimiter: RateLimiter<String>
+  let eventStreams = StreamCounts<MerchantID>()
   /// Sign-ins that fail, by source address.
   let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
   /// By source address: whoever says to be a provider has no credential.
@@ -24,6 +28,11 @@ package struct KassaAPI: Sendable {
     self.settings = settings
     self.hooks = hooks
     rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
+    deviceLimiter = RateLimiter(
+      perSecond: settings.requestsPerSecondPerMerchant == 0 ? 0 : APILimits.requestsPerSecondPerDevice)
+    registrationLimiter = RateLimiter(
+      perMinute: max(
+        APILimits.failedRegistrationsPerSourcePerMinute, service.settings.codeAttemptsPerSourcePerMinute))
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
     pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }

@@ -220,10 +220,10 @@ struct Problem: Sendable {
     case .devicePaymentInFlight:
       return conflict(
         "device_payment_in_flight", "a payment on this device is under way: wait for its end, or cancel it")
-    case .tooManyStreams:
+    case .tooManyStreams(let owner, let max):
       return tooMany(
-        code: "too_many_streams", detail: "this device has \(Limits.streamsPerDeviceMax) streams open: close one",
-        limit: Int64(Limits.streamsPerDeviceMax), windowSeconds: 60, retryAfterSeconds: 5)
+        code: "too_many_streams", detail: "this \(owner) has \(max) streams open: close one", limit: Int64(max),
+        windowSeconds: 60, retryAfterSeconds: 5)
     case .idempotencyInProgress:
       return Problem(
         status: 409, code: "idempotency_in_progress", title: "Conflict",
