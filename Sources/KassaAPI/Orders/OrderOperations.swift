@@ -48,7 +48,7 @@ enum OrderOperations {
       return .noContent
     },
     .merchant("listOrders", .get, "/portal/v1/orders") { call in
-      var query = try call.query
+      var query = call.query
       let filter = OrderFilter(
         sessionID: query.identifier("session_id", of: Session.self),
         status: query.choice("status", Order.Status.self), merchantReference1: query.single("merchant_reference1"))

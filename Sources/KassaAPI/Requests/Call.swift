@@ -66,7 +66,7 @@ struct DeviceCall: OperationCall {
 
 extension OperationCall {
   var service: KassaService { call.service }
-  var query: QueryReader { get throws { try QueryReader(call.request.uri.query) } }
+  var query: QueryReader { QueryReader(call.request.uri.query) }
 
   /// Reads the body as one JSON object. Throws 415, 413, 408 or 400.
   func body() async throws -> RequestBodyContent {
