@@ -191,7 +191,7 @@ struct Problem: Sendable {
     case .idempotencyKeyReused:
       return Problem(
         status: 422, code: "idempotency_key_reused", title: "Unprocessable Content",
-        detail: "this Idempotency-Key came with another body before: use a new key for a new request")
+        detail: "this Idempotency-Key came with another body or query before: use a new key for a new request")
     case .sessionFinalized:
       return conflict("session_finalized", "the session is paid: the money had already moved")
     case .sessionOver:
