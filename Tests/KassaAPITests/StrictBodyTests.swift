@@ -300,19 +300,29 @@ struct StrictBodyTests {
     }
   }
 
-  /// Only what is too long is refused of the device's name (contract, section 3).
-  @Test func deviceNamesMayBeEmpty() async throws {
+  /// A device's name is like every other: 1 to 100 characters, or left out.
+  @Test func deviceNamesHaveOneToAHundredCharacters() async throws {
     try await withServer { server in
       let client = try APIClient(server)
-      for name in ["", String(repeating: "å", count: 100)] {
+      func register(_ name: JSONValue?) async throws -> HTTPAnswer {
         let code = try await client.makeEnrollment().code
-        let answer = try await client.call(
-          "registerDevice",
-          json: [
-            "enrollment_code": .string(code), "hardware_id": .string(String(repeating: "h", count: 255)),
-            "platform": "TERMINAL", "name": .string(name),
-          ])
+        let json: JSONValue = [
+          "enrollment_code": .string(code), "hardware_id": .string(String(repeating: "h", count: 255)),
+          "platform": "TERMINAL",
+        ]
+        return try await client.call("registerDevice", json: json.setting("name", to: name))
+      }
+      for name in ["å", String(repeating: "å", count: 100)] {
+        let answer = try await register(.string(name))
         #expect(answer.status == 201 && answer.json["name"]?.text == name, "\(answer)")
+      }
+      for leftOut in [nil, JSONValue.null] {
+        let answer = try await register(leftOut)
+        #expect(answer.status == 201 && answer.json["name"] == nil, "\(answer)")
+      }
+      for name in ["", String(repeating: "å", count: 101)] {
+        let answer = try await register(.string(name))
+        #expect(answer.status == 400 && answer.failingFields == ["name"], "\(answer)")
       }
     }
   }
