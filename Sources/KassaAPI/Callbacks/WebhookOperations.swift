@@ -10,7 +10,8 @@ enum WebhookOperations {
       let body = try await call.body()
       let input = try WebhookWire.input(body.object)
       let created = try await call.service.createWebhook(
-        input.details, as: call.principal, once: try call.once(body, render: WebhookWire.created))
+        input.details, enabled: input.enabled ?? true, as: call.principal,
+        once: try call.once(body, render: WebhookWire.created))
       return .answered(created, render: WebhookWire.created)
     },
     .merchant("listWebhooks", .get, "/portal/v1/webhooks") { call in
