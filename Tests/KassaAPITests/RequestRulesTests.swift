@@ -57,8 +57,16 @@ struct RequestRulesTests {
         #expect(answer.status == 403 && answer.code == "merchant_mismatch", "\(wrong): \(answer)")
         #expect(!answer.text.contains(server.merchantID) && !answer.text.contains(other.id))
       }
-      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID)]
-      #expect(try await client.call("listDevices", headers: twice).code == "invalid_header")
+      // More than once it must be right each time. Of an operation that documents no 400, too.
+      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID.uppercased())]
+      for operation in ["listDevices", "getAccount"] {
+        #expect(try await client.call(operation, headers: twice).status == 200)
+        for more in [other.id, ""] {
+          for headers in [twice + [("x-merchant-id", more)], [("x-merchant-id", more)] + twice] {
+            #expect(try await client.call(operation, headers: headers).code == "merchant_mismatch", "\(headers)")
+          }
+        }
+      }
       // It never selects a tenant, and a wrong key is wrong first.
       let foreign = try await client.call("listDevices", as: .key("kassa_test_api_x"), headers: [twice[0]])
       #expect(foreign.status == 401)
