@@ -152,7 +152,7 @@ extension KassaAPI: HTTPResponder {
       RequestRecord(
         requestID: requestID, method: Self.knownMethod(request.method), route: route.path,
         operationID: route.operationID, status: answer.status,
-        durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
+        durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code.rawValue,
         operatorDetail: problem?.operatorDetail))
     var response = answer.response(requestID: requestID)
     if hooks.draining.hasBegun { response.headers[.connection] = "close" }

@@ -261,7 +261,40 @@ struct RequestRulesTests {
     }
   }
 
+  /// A notification that is not the provider's: the route takes no key, and does not ask for one.
+  @Test func aForgedNotificationIsNotAskedForAKey() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let parameters = ["method": "klarna", "merchant_id": server.merchantID]
+      let answer = try await client.call("notifyOfMethod", parameters, body: Array("forged".utf8))
+      #expect(answer.status == 401 && answer.header("www-authenticate") == #"Notification realm="kassa""#)
+      #expect(answer.json["detail"]?.text?.contains("key") == false, "\(answer)")
+    }
+  }
+
   // MARK: Limits
+
+  @Test(.timeLimit(.minutes(2))) func notificationsAreCountedByAddress() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      // Of no merchant, so that nothing is looked up.
+      let parameters = ["method": "card", "merchant_id": "nobody"]
+      var refused: HTTPAnswer?
+      while refused == nil {
+        let answers = try await withThrowingTaskGroup { group in
+          for _ in 0..<100 { group.addTask { try await client.call("notifyOfMethod", parameters, body: []) } }
+          return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(answers.allSatisfy { $0.status == 404 || $0.status == 429 })
+        refused = answers.first { $0.status == 429 }
+      }
+      let answer = try #require(refused)
+      #expect(answer.code == "rate_limited")
+      #expect(answer.json["detail"] == "at most 100 notifications a second from one address")
+      #expect(answer.header("ratelimit-policy") == #""rate_limited";q=100;w=1"#)
+      #expect(answer.header("retry-after") == "1")
+    }
+  }
 
   @Test func tooManyRequestsAreRefusedWithAWait() async throws {
     try await withServer("playground", ["--requests-per-second-per-merchant", "5"]) { server in

@@ -27,7 +27,10 @@ enum ProviderOperations {
   ]
 
   private static func hear(_ call: OpenCall, about payment: PaymentID?) async throws -> Answer {
-    try call.call.api.notificationLimiter.take(call.call.source, nowNanoseconds: monotonicNanoseconds())
+    let limiter = call.call.api.notificationLimiter
+    if let wait = limiter.secondsToWait(taking: call.call.source, nowNanoseconds: monotonicNanoseconds()) {
+      throw RequestFailure.tooManyNotifications(retryAfterSeconds: wait)
+    }
     let merchant: MerchantID = try call.call.pathID("merchant_id")
     guard let name = call.call.pathParameters["method"],
       let method = PaymentMethod.allCases.first(where: { $0.rawValue.lowercased().utf8.elementsEqual(name.utf8) })
