@@ -121,10 +121,10 @@ struct Problem: Sendable {
       return Problem(.unsupportedMediaType, detail: "send the body with Content-Type: application/json")
     case .invalidOrderID:
       return Problem(.invalidOrderID, detail: "the order id must be a UUID, like f2a6c8e1-7d04-4b39-a5c7-18e9d2b3f670")
-    case .tooManyRequests(let perSecond, let retryAfterSeconds):
+    case .tooManyRequests(let limit, let retryAfterSeconds):
       return tooMany(
-        .rateLimited, detail: "at most \(perSecond) requests a second for one merchant", limit: Int64(perSecond),
-        windowSeconds: 1, retryAfterSeconds: retryAfterSeconds)
+        .rateLimited, detail: "at most \(limit.count) \(limit.of) a \(limit.window.rawValue)", limit: limit.count,
+        windowSeconds: limit.window.seconds, retryAfterSeconds: retryAfterSeconds)
     case .notSignedIn:
       // Not `Basic`: a browser would ask for a password by itself.
       return Problem(
@@ -139,11 +139,6 @@ struct Problem: Sendable {
         .demoKeyWithheld,
         detail: "the playground's key is given to a browser on the same machine only, by 127.0.0.1 or localhost: "
           + "take it from the terminal where the playground runs")
-    case .tooManyNotifications(let retryAfterSeconds):
-      let limit = APILimits.notificationsPerSecondPerSource
-      return tooMany(
-        .rateLimited, detail: "at most \(limit) notifications a second from one address", limit: Int64(limit),
-        windowSeconds: 1, retryAfterSeconds: retryAfterSeconds)
     case .tooManySignIns(let retryAfterSeconds):
       return tooMany(
         .tooManySignIns, detail: "too many keys that do not sign in came from this address",
@@ -227,10 +222,10 @@ struct Problem: Sendable {
     case .devicePaymentInFlight:
       return Problem(
         .devicePaymentInFlight, detail: "a payment on this device is under way: wait for its end, or cancel it")
-    case .tooManyStreams:
+    case .tooManyStreams(let owner, let max):
       return tooMany(
-        .tooManyStreams, detail: "this device has \(Limits.streamsPerDeviceMax) streams open: close one",
-        limit: Int64(Limits.streamsPerDeviceMax), windowSeconds: 60, retryAfterSeconds: 5)
+        .tooManyStreams, detail: "this \(owner) has \(max) streams open: close one", limit: Int64(max),
+        windowSeconds: 60, retryAfterSeconds: 5)
     case .idempotencyInProgress:
       return Problem(
         .idempotencyInProgress,

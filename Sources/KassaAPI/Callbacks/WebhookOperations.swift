@@ -87,7 +87,7 @@ extension MerchantCall {
   fileprivate func onceWithoutBody<Output>(
     render: @escaping @Sendable (Output) -> RenderedAnswer
   ) throws -> IdempotentRequest<Output>? {
-    try once(RequestBodyContent(bytes: [], object: JSONObject()), render: render)
+    try once(.none, render: render)
   }
 }
 

@@ -7,8 +7,11 @@ enum DeviceOperations {
   static let all: [Operation] = [
     .open("registerDevice", .post, "/pos/v1/devices", body: .json(bytesMax: APILimits.registrationBodyBytesMax)) {
       call in
+      let (limiter, source) = (call.call.api.registrationLimiter, call.call.source)
+      try limiter.take(source, nowNanoseconds: monotonicNanoseconds())
       let input = try DeviceWire.registration(try await call.body().object, call: call.call)
       let registered = try await call.service.registerDevice(input)
+      limiter.giveBack(source)
       let now = call.service.now
       return .json(201, jsonObject { DeviceWire.write(registered, at: now, &$0) })
     },

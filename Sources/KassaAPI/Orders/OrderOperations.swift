@@ -44,8 +44,11 @@ enum OrderOperations {
       try await found("refund_id", .refund, call) { $0.refunds }
     },
     .merchant("cancelOrder", .post, order + "/cancel") { call in
-      try await call.service.cancelOrder(try call.call.pathOrderID(), as: call.principal)
-      return .noContent
+      let id = try call.call.pathOrderID()
+      return try await call.answerOnce(header: try call.idempotencyHeader, status: 204) {
+        try await call.service.cancelOrder(id, as: call.principal)
+        return []
+      }
     },
     .merchant("listOrders", .get, "/portal/v1/orders") { call in
       var query = call.query
@@ -94,10 +97,14 @@ extension Call {
 }
 
 extension MerchantCall {
-  /// What the vendor's or the usual idempotency key asks for.
+  /// The vendor's, or the usual one.
+  fileprivate var idempotencyHeader: HTTPField.Name {
+    get throws { try call.header(.vendorIdempotencyKey) == nil ? .idempotencyKey : .vendorIdempotencyKey }
+  }
+
+  /// What the idempotency key asks for.
   fileprivate func onceOfOrder(_ body: RequestBodyContent) throws -> IdempotentRequest<OrderMovement>? {
-    let name: HTTPField.Name = try call.header(.vendorIdempotencyKey) == nil ? .idempotencyKey : .vendorIdempotencyKey
-    return try once(body, header: name) { RenderedAnswer(status: 201, body: $0.id.textBytes) }
+    try once(body, header: try idempotencyHeader) { RenderedAnswer(status: 201, body: $0.id.textBytes) }
   }
 }
 

@@ -27,10 +27,7 @@ enum ProviderOperations {
   ]
 
   private static func hear(_ call: OpenCall, about payment: PaymentID?) async throws -> Answer {
-    let limiter = call.call.api.notificationLimiter
-    if let wait = limiter.secondsToWait(taking: call.call.source, nowNanoseconds: monotonicNanoseconds()) {
-      throw RequestFailure.tooManyNotifications(retryAfterSeconds: wait)
-    }
+    try call.call.api.notificationLimiter.take(call.call.source, nowNanoseconds: monotonicNanoseconds())
     let merchant: MerchantID = try call.call.pathID("merchant_id")
     guard let name = call.call.pathParameters["method"],
       let method = PaymentMethod.allCases.first(where: { $0.rawValue.lowercased().utf8.elementsEqual(name.utf8) })

@@ -19,12 +19,11 @@ enum RequestFailure: Error {
   case invalidOrderID
   /// The order has no such capture or refund.
   case noSuchMovement(OrderMovement.Kind)
-  case tooManyRequests(perSecond: Int, retryAfterSeconds: Int64)
+  case tooManyRequests(RateLimit, retryAfterSeconds: Int64)
   /// A browser's request without a cookie that is in force, or a key that does not sign in.
   case notSignedIn
   /// A request of a browser that was not made by a page of this server.
   case crossSite
-  case tooManyNotifications(retryAfterSeconds: Int64)
   case tooManySignIns(retryAfterSeconds: Int64)
   /// The playground shows its key to a browser on its own machine only.
   case demoKeyWithheld
