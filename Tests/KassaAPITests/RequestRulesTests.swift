@@ -57,8 +57,16 @@ struct RequestRulesTests {
         #expect(answer.status == 403 && answer.code == "merchant_mismatch", "\(wrong): \(answer)")
         #expect(!answer.text.contains(server.merchantID) && !answer.text.contains(other.id))
       }
-      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID)]
-      #expect(try await client.call("listDevices", headers: twice).code == "invalid_header")
+      // More than once it must be right each time. Of an operation that documents no 400, too.
+      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID.uppercased())]
+      for operation in ["listDevices", "getAccount"] {
+        #expect(try await client.call(operation, headers: twice).status == 200)
+        for more in [other.id, ""] {
+          for headers in [twice + [("x-merchant-id", more)], [("x-merchant-id", more)] + twice] {
+            #expect(try await client.call(operation, headers: headers).code == "merchant_mismatch", "\(headers)")
+          }
+        }
+      }
       // It never selects a tenant, and a wrong key is wrong first.
       let foreign = try await client.call("listDevices", as: .key("kassa_test_api_x"), headers: [twice[0]])
       #expect(foreign.status == 401)
@@ -253,7 +261,40 @@ struct RequestRulesTests {
     }
   }
 
+  /// A notification that is not the provider's: the route takes no key, and does not ask for one.
+  @Test func aForgedNotificationIsNotAskedForAKey() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let parameters = ["method": "klarna", "merchant_id": server.merchantID]
+      let answer = try await client.call("notifyOfMethod", parameters, body: Array("forged".utf8))
+      #expect(answer.status == 401 && answer.header("www-authenticate") == #"Notification realm="kassa""#)
+      #expect(answer.json["detail"]?.text?.contains("key") == false, "\(answer)")
+    }
+  }
+
   // MARK: Limits
+
+  @Test(.timeLimit(.minutes(2))) func notificationsAreCountedByAddress() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      // Of no merchant, so that nothing is looked up.
+      let parameters = ["method": "card", "merchant_id": "nobody"]
+      var refused: HTTPAnswer?
+      while refused == nil {
+        let answers = try await withThrowingTaskGroup { group in
+          for _ in 0..<100 { group.addTask { try await client.call("notifyOfMethod", parameters, body: []) } }
+          return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(answers.allSatisfy { $0.status == 404 || $0.status == 429 })
+        refused = answers.first { $0.status == 429 }
+      }
+      let answer = try #require(refused)
+      #expect(answer.code == "rate_limited")
+      #expect(answer.json["detail"] == "at most 100 notifications from one address a second")
+      #expect(answer.header("ratelimit-policy") == #""rate_limited";q=100;w=1"#)
+      #expect(answer.header("retry-after") == "1")
+    }
+  }
 
   @Test func tooManyRequestsAreRefusedWithAWait() async throws {
     try await withServer("playground", ["--requests-per-second-per-merchant", "5"]) { server in
@@ -266,7 +307,7 @@ struct RequestRulesTests {
         if answer.status == 429 { refused = answer } else { #expect(answer.status == 200) }
       }
       let answer = try #require(refused)
-      #expect(answer.code == "rate_limited")
+      #expect(answer.code == "rate_limited" && answer.json["detail"] == "at most 5 requests of one merchant a second")
       let wait = try #require(answer.header("retry-after").flatMap { Int($0) })
       #expect((1...2).contains(wait))
       #expect(answer.header("ratelimit-policy") == #""rate_limited";q=5;w=1"#)
@@ -290,6 +331,7 @@ struct RequestRulesTests {
       let answers = try await pipelined(call, count: 400, server)
       let refused = try #require(answers.first { $0.status != 200 })
       #expect(refused.status == 429 && refused.code == "rate_limited" && refused.header("retry-after") != nil)
+      #expect(refused.json["detail"] == "at most 50 requests of one device a second")
       // A burst is none of it.
       #expect(answers.prefix(100).allSatisfy { $0.status == 200 })
       #expect(try await client.call("getOwnDevice", as: .bearer(other.token)).status == 200)
@@ -311,6 +353,9 @@ struct RequestRulesTests {
       let refused = answers.filter { $0.status == 429 }
       #expect(refused.count > 0 && answers.count - refused.count >= 600)
       #expect(refused.allSatisfy { $0.code == "rate_limited" && $0.header("retry-after") != nil })
+      let words: JSONValue = "at most 600 registrations that pair nothing from one address a minute"
+      #expect(refused.first?.json["detail"] == words)
+      #expect(refused.first?.header("ratelimit-policy") == #""rate_limited";q=600;w=60"#)
       #expect(answers.allSatisfy { $0.status == 429 || $0.code == "enrollment_code_invalid" })
     }
   }

@@ -20,7 +20,7 @@ enum DeviceOperations {
       return .json(200, jsonObject { DeviceWire.write(call.principal.device, at: now, &$0) })
     },
     .merchant("listDevices", .get, "/ipp/v1/devices", key: .within) { call in
-      var query = try call.query
+      var query = call.query
       let filter = DeviceFilter(
         locationID: query.identifier("location_id", of: Location.self), metadata: query.metadata())
       let page = query.page(sizeMax: APILimits.pageSizeMax)

@@ -30,7 +30,7 @@ enum OrderOperations {
       return .json(200, writer.bytes)
     },
     .merchant("getCapture", .get, order + "/captures/{capture_id}") { call in
-      try await found("capture_id", call) { $0.captures }
+      try await found("capture_id", .capture, call) { $0.captures }
     },
     .merchant("createRefund", .post, order + "/refunds", body: .json) { call in
       let id = try call.call.pathOrderID()
@@ -41,7 +41,7 @@ enum OrderOperations {
       return made(moved, of: id, path: "refunds", header: .refundID, call)
     },
     .merchant("getRefund", .get, order + "/refunds/{refund_id}") { call in
-      try await found("refund_id", call) { $0.refunds }
+      try await found("refund_id", .refund, call) { $0.refunds }
     },
     .merchant("cancelOrder", .post, order + "/cancel") { call in
       let id = try call.call.pathOrderID()
@@ -51,7 +51,7 @@ enum OrderOperations {
       }
     },
     .merchant("listOrders", .get, "/portal/v1/orders") { call in
-      var query = try call.query
+      var query = call.query
       let filter = OrderFilter(
         sessionID: query.identifier("session_id", of: Session.self),
         status: query.choice("status", Order.Status.self), merchantReference1: query.single("merchant_reference1"))
@@ -77,12 +77,13 @@ enum OrderOperations {
   }
 
   private static func found(
-    _ name: String, _ call: MerchantCall, _ movements: (OrderView) -> [OrderMovement]
+    _ name: String, _ kind: OrderMovement.Kind, _ call: MerchantCall, _ movements: (OrderView) -> [OrderMovement]
   ) async throws -> Answer {
-    let order = try call.call.pathOrderID()
-    let id: OrderMovementID = try call.call.pathID(name)
-    let view = try await call.service.orderView(order, as: call.principal)
-    guard let movement = movements(view).first(where: { $0.id == id }) else { throw ServiceFailure.notFound }
+    let view = try await call.service.orderView(try call.call.pathOrderID(), as: call.principal)
+    let id = call.call.pathParameters[name].flatMap(OrderMovementID.init(text:))
+    guard let movement = movements(view).first(where: { $0.id == id }) else {
+      throw RequestFailure.noSuchMovement(kind)
+    }
     return .json(200, jsonObject { OrderWire.write(movement, &$0) })
   }
 }

@@ -37,7 +37,7 @@ enum PlaygroundOperations {
     },
     .merchant("simulateTap", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-tap") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let outcome = query.outcome()
       try query.finish()
       let actor = CollectingActor.merchant(call.principal)
@@ -49,7 +49,7 @@ enum PlaygroundOperations {
     },
     .device("simulateOwnTap", .post, "/pos/v1/dev/sessions/{session_id}/simulate-tap") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let outcome = query.outcome()
       try query.finish()
       let view = try await call.service.simulateTap(id, outcome, as: .device(call.principal))
@@ -57,7 +57,7 @@ enum PlaygroundOperations {
     },
     .merchant("simulateScan", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-scan") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let (method, scan) = query.scan()
       try query.finish()
       let actor = CollectingActor.merchant(call.principal)
@@ -69,7 +69,7 @@ enum PlaygroundOperations {
     },
     .device("simulateOwnScan", .post, "/pos/v1/dev/sessions/{session_id}/simulate-scan") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let (method, scan) = query.scan()
       try query.finish()
       let view = try await call.service.simulateScan(id, method, scan, as: .device(call.principal))
