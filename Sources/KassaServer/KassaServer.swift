@@ -215,6 +215,14 @@ package enum KassaServer {
             "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
             "reason": "\(words)",
           ])
+      },
+      movementUnknown: { movement, words in
+        logger.warning(
+          "it is not known whether money of an order moved; asking again",
+          metadata: [
+            "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
+            "asked": "\(movement.checks + 1)", "detail": "\(words.text)",
+          ])
       })
   }
 

@@ -91,13 +91,17 @@ package struct ServiceHooks: Sendable {
   package var paymentNoticed: @Sendable (PaymentNotice) -> Void
   /// A capture, refund or release is done, or refused.
   package var movementSettled: @Sendable (OrderMovement) -> Void
+  /// It was asked for, and it is not known how it stands.
+  package var movementUnknown: @Sendable (OrderMovement, OperatorDetail) -> Void
 
   package init(
     paymentNoticed: @escaping @Sendable (PaymentNotice) -> Void = { _ in },
-    movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in }
+    movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in },
+    movementUnknown: @escaping @Sendable (OrderMovement, OperatorDetail) -> Void = { _, _ in }
   ) {
     self.paymentNoticed = paymentNoticed
     self.movementSettled = movementSettled
+    self.movementUnknown = movementUnknown
   }
 }
 

@@ -179,6 +179,27 @@ import Testing
     await shop.close()
   }
 
+  /// What is not known is told each time, with the provider's words, until it is settled.
+  @Test func aRefundThatIsNotKnownIsToldToTheOperator() async throws {
+    let clock = TestClock()
+    let network = ScanNetwork { clock.now }
+    let told = Notes()
+    let shop = try await Shop(
+      clock: clock, scans: network,
+      movementSettled: { told.add("\($0.kind.rawValue) \($0.state.name.rawValue)") },
+      movementUnknown: { told.add("\($0.kind.rawValue) \($0.state.name.rawValue)\($1.text.isEmpty ? "" : ": why")") })
+    let device = try await shop.pair()
+    let session = try await shop.create(on: device)
+    let view = try await shop.service.simulateScan(session, .swish, .success, as: shop.merchant)
+    guard case .finalized(_, let id) = view.session.state else { throw Violation(description: "not paid") }
+    network.plan(.unreachable, for: "refund", count: 2)
+    #expect(try await shop.service.refund(money(40), of: id, as: shop.backend).movement.state.name == .requested)
+    try await shop.rest()
+    #expect(told.values == ["CAPTURE DONE", "REFUND REQUESTED: why", "REFUND REQUESTED: why", "REFUND DONE"])
+    #expect(network.netTaken == 60)
+    await shop.close()
+  }
+
   /// A refusal is certain: it is told, the money is free again, and nobody goes on asking.
   @Test func aRefusedRefundIsToldAndNotTriedForEver() async throws {
     let clock = TestClock()

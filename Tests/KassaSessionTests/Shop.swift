@@ -34,6 +34,7 @@ final class Shop: Sendable {
     answerSeconds: Int64 = 15, clock: TestClock = TestClock(), scans: ScanNetwork? = nil,
     kinds: ((SimulatedCardProvider) -> [ProviderKind])? = nil, builtIn: [BuiltInMethod] = [],
     movementSettled: @escaping @Sendable (OrderMovement) -> Void = { _ in },
+    movementUnknown: @escaping @Sendable (OrderMovement, OperatorDetail) -> Void = { _, _ in },
     around: @Sendable (any Store) -> any Store = { $0 },
     before: @Sendable (SimulatedCardProvider) -> any PaymentProvider = { $0 }
   ) async throws {
@@ -53,7 +54,8 @@ final class Shop: Sendable {
       providerKinds: kinds?(cards) ?? [], builtInMethods: builtIn,
       providers: kinds == nil ? FixedProviders(fixed) : nil,
       buyers: scans.map { [.swish: $0, .vipps: $0] } ?? [:],
-      hooks: ServiceHooks(paymentNoticed: { notices.add($0) }, movementSettled: movementSettled),
+      hooks: ServiceHooks(
+        paymentNoticed: { notices.add($0) }, movementSettled: movementSettled, movementUnknown: movementUnknown),
       clock: { clock.now })
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")

@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 import KassaDomain
 import KassaJSON
@@ -9,6 +8,8 @@ import Synchronization
 package final class KlarnaEmulator: ProviderEmulator {
   /// How long a session lives.
   package static let sessionSeconds: Int64 = 46 * 3600
+  /// How long an idempotency key is kept; what is asked for under it later is done anew.
+  package static let keySeconds: Int64 = 24 * 3600
   /// The pauses between tries of a notification. Klarna's page does not tell them: these are a guess.
   static let pausesSeconds: [Int64] = [5, 30, 120]
 
@@ -22,9 +23,11 @@ package final class KlarnaEmulator: ProviderEmulator {
     /// Session identifiers, oldest first.
     var order: [String] = []
     var orders: [String: KlarnaOrderRecord] = [:]
-    var answered: [String: (fingerprint: [UInt8], response: EmulatorResponse)] = [:]
+    var answered: [String: (path: String, response: EmulatorResponse, at: Timestamp)] = [:]
     var waitingReads = 0
-    var readsByPostOnly = false
+    var readingMethods: Set<String> = ["GET", "POST"]
+    var forgetsCancelled = false
+    var misstated: (amount: Int64, currency: String)?
   }
 
   package init() {}
@@ -32,8 +35,38 @@ package final class KlarnaEmulator: ProviderEmulator {
   /// How often a new session's result is still WAITING when it is read.
   package func distribute(afterReads count: Int) { state.withLock { $0.waitingReads = count } }
 
-  /// Lets results be read by an empty POST only, as one of Klarna's pages has it.
-  package func readByPostOnly(_ isSo: Bool) { state.withLock { $0.readsByPostOnly = isSo } }
+  /// Lets results be read by these methods only: one of Klarna's pages has GET, another an empty POST.
+  package func read(by methods: Set<String>) { state.withLock { $0.readingMethods = methods } }
+
+  /// Whether a session that was cancelled by a call has no result from then on, instead of one that says so.
+  package func forgetCancelled(_ isSo: Bool) { state.withLock { $0.forgetsCancelled = isSo } }
+
+  /// Tells of all orders another amount and currency than what they are of; `nil` is true again.
+  package func misstateOrders(_ misstated: (amount: Int64, currency: String)?) {
+    state.withLock { $0.misstated = misstated }
+  }
+
+  /// The merchant captures in Klarna's portal, or Klarna does by agreement. Returns what was wrong with it.
+  package func captureElsewhere(_ amount: Int64, _ payment: String) -> String? { moveElsewhere(payment, amount, take) }
+
+  /// The merchant refunds in Klarna's portal.
+  package func refundElsewhere(_ amount: Int64, _ payment: String) -> String? {
+    moveElsewhere(payment, amount, giveBack)
+  }
+
+  private func moveElsewhere(
+    _ payment: String, _ amount: Int64,
+    _ body: (inout KlarnaOrderRecord, KlarnaOrderRecord.Movement) -> EmulatorResponse?
+  ) -> String? {
+    state.withLock { state in
+      guard let id = state.sessions[payment]?.orderID, var order = state.orders[id] else { return "there is no order" }
+      let movement = KlarnaOrderRecord.Movement(
+        id: EmulatorText.uuid(), amount: amount, reference: nil, description: nil, at: world.clock.now)
+      if body(&order, movement) != nil { return "there is not so much" }
+      state.orders[id] = order
+      return nil
+    }
+  }
 
   package var routes: [EmulatorRoute] {
     let order = "/ordermanagement/v1/orders/{order}"
@@ -203,7 +236,7 @@ package final class KlarnaEmulator: ProviderEmulator {
         return Self.error(403, "NOT_ALLOWED", "The session is \(session.status.rawValue)")
       }
       session.status = .cancelled
-      state.sessions[session.id] = session
+      state.sessions[session.id] = state.forgetsCancelled ? nil : session
       tell(session)
       return EmulatorResponse(status: 204)
     }
@@ -212,8 +245,8 @@ package final class KlarnaEmulator: ProviderEmulator {
   private func result(_ request: EmulatorRequest) -> EmulatorResponse {
     if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
-      if request.method == "GET", state.readsByPostOnly {
-        return Self.error(405, "METHOD_NOT_ALLOWED", "Send an empty body")
+      guard state.readingMethods.contains(request.method) else {
+        return Self.error(405, "METHOD_NOT_ALLOWED", "Results are read otherwise")
       }
       guard var session = state.sessions[request.parameters["session"] ?? ""] else { return Self.noSession }
       if session.status == .waiting {
@@ -235,70 +268,79 @@ package final class KlarnaEmulator: ProviderEmulator {
   private func order(_ request: EmulatorRequest) -> EmulatorResponse {
     if let refused = refusal(of: request) { return refused }
     return state.withLock { state in
-      state.orders[request.parameters["order"] ?? ""].map { order in .json(200) { order.write(to: &$0) } }
-        ?? Self.noOrder
+      guard let order = state.orders[request.parameters["order"] ?? ""] else { return Self.noOrder }
+      return .json(200) { order.write(to: &$0, misstated: state.misstated) }
     }
   }
 
   private func capture(_ request: EmulatorRequest) -> EmulatorResponse {
-    move(request, "captured_amount", "capture-id") { order, amount in
-      guard order.status != .cancelled, amount <= order.reserved else {
-        return Self.error(403, "CAPTURE_NOT_ALLOWED", "Captured amount is higher than the remaining authorized amount")
-      }
-      order.captured += amount
-      order.reserved -= amount
-      world.ledger.take(amount, order.currency, of: order.sessionID, "capture")
-      return nil
+    move(request, "captured_amount", "capture-id", take)
+  }
+
+  private func take(
+    _ order: inout KlarnaOrderRecord, _ movement: KlarnaOrderRecord.Movement
+  ) -> EmulatorResponse? {
+    guard order.status != .cancelled, movement.amount <= order.reserved else {
+      return Self.error(403, "CAPTURE_NOT_ALLOWED", "Captured amount is higher than the remaining authorized amount")
     }
+    order.captures.append(movement)
+    order.reserved -= movement.amount
+    world.ledger.take(movement.amount, order.currency, of: order.sessionID, "capture")
+    return nil
   }
 
   private func refund(_ request: EmulatorRequest) -> EmulatorResponse {
-    move(request, "refunded_amount", "refund-id") { order, amount in
-      guard amount <= order.captured - order.refunded else {
-        return Self.error(403, "REFUND_NOT_ALLOWED", "Refunded amount is higher than the captured amount")
-      }
-      order.refunded += amount
-      world.ledger.giveBack(amount, order.currency, of: order.sessionID, "refund")
-      return nil
-    }
+    move(request, "refunded_amount", "refund-id", giveBack)
   }
 
+  private func giveBack(
+    _ order: inout KlarnaOrderRecord, _ movement: KlarnaOrderRecord.Movement
+  ) -> EmulatorResponse? {
+    guard movement.amount <= order.captured - order.refunded else {
+      return Self.error(403, "REFUND_NOT_ALLOWED", "Refunded amount is higher than the captured amount")
+    }
+    order.refunds.append(movement)
+    world.ledger.giveBack(movement.amount, order.currency, of: order.sessionID, "refund")
+    return nil
+  }
+
+  /// Under a key that is kept, the answer of before comes again, whatever the body is now.
   private func move(
     _ request: EmulatorRequest, _ member: String, _ header: String,
-    _ body: (inout KlarnaOrderRecord, Int64) -> EmulatorResponse?
+    _ body: (inout KlarnaOrderRecord, KlarnaOrderRecord.Movement) -> EmulatorResponse?
   ) -> EmulatorResponse {
     if let refused = refusal(of: request) { return refused }
     guard let object = request.json else { return Self.error(400, "BAD_VALUE", "The body is not a JSON object") }
     var fields = EmulatorFields(object)
     let amount = fields.integer(member, required: true, in: 1...Int64.max)
-    _ = fields.text("reference", characters: 0...255)
-    _ = fields.text("description", characters: 0...255)
+    let reference = fields.text("reference", characters: 0...255)
+    let description = fields.text("description", characters: 0...255)
     for name in ["order_lines", "shipping_info", "shipping_delay"] { _ = fields.has(name) }
     world.journal.noteUndocumented(fields.unknown)
     guard fields.flaws.isEmpty, let amount else {
       return Self.error(400, "BAD_VALUE", fields.flaws.map { "\($0.path) \($0.message)" }.joined(separator: "; "))
     }
-    let fingerprint = Array(SHA256.hash(data: Data(Array(request.path.utf8) + [0] + request.body)))
     let key = request.header("klarna-idempotency-key")
     return state.withLock { state in
       guard var order = state.orders[request.parameters["order"] ?? ""] else { return Self.noOrder }
-      if let key, let known = state.answered[key] {
-        return known.fingerprint == fingerprint
+      if let key, let known = state.answered[key], request.at < known.at.adding(seconds: Self.keySeconds) {
+        return known.path == request.path
           ? known.response : Self.error(409, "CONFLICT", "The idempotency key was used for another request")
       }
-      if let refusal = body(&order, amount) { return refusal }
+      let movement = KlarnaOrderRecord.Movement(
+        id: EmulatorText.uuid(), amount: amount, reference: reference, description: description, at: request.at)
+      if let refusal = body(&order, movement) { return refusal }
       state.orders[order.id] = order
-      let id = EmulatorText.uuid()
       let response = EmulatorResponse(
-        status: 201, headers: [(header, id), ("location", "\(request.path)/\(id)")])
-      if let key { state.answered[key] = (fingerprint, response) }
+        status: 201, headers: [(header, movement.id), ("location", "\(request.path)/\(movement.id)")])
+      if let key { state.answered[key] = (request.path, response, request.at) }
       return response
     }
   }
 
   private func cancelOrder(_ request: EmulatorRequest) -> EmulatorResponse {
     change(request) { order in
-      guard order.captured == 0 else { return Self.error(403, "CANCEL_NOT_ALLOWED", "The order has captures") }
+      guard order.captures.isEmpty else { return Self.error(403, "CANCEL_NOT_ALLOWED", "The order has captures") }
       order.reserved = 0
       order.isCancelled = true
       return nil
@@ -307,7 +349,9 @@ package final class KlarnaEmulator: ProviderEmulator {
 
   private func release(_ request: EmulatorRequest) -> EmulatorResponse {
     change(request) { order in
-      guard order.status != .cancelled else { return Self.error(403, "NOT_ALLOWED", "The order is cancelled") }
+      guard order.status != .cancelled, !order.captures.isEmpty else {
+        return Self.error(403, "NOT_ALLOWED", "The order is cancelled, or has no captures")
+      }
       order.reserved = 0
       return nil
     }

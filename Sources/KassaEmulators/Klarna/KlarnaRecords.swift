@@ -139,13 +139,22 @@ struct KlarnaOrderRecord {
     case cancelled = "CANCELLED"
   }
 
+  /// A capture or a refund.
+  struct Movement {
+    let id: String
+    let amount: Int64
+    let reference: String?
+    let description: String?
+    let at: Timestamp
+  }
+
   let id: String
   let sessionID: String
   let amount: Int64
   let currency: String
   var reserved: Int64
-  var captured: Int64 = 0
-  var refunded: Int64 = 0
+  var captures: [Movement] = []
+  var refunds: [Movement] = []
   var isCancelled = false
 
   init(id: String, session: KlarnaSessionRecord) {
@@ -156,20 +165,51 @@ struct KlarnaOrderRecord {
     reserved = session.amount
   }
 
+  var captured: Int64 { captures.reduce(0) { $0 + $1.amount } }
+  var refunded: Int64 { refunds.reduce(0) { $0 + $1.amount } }
+
   var status: Status {
     if isCancelled { return .cancelled }
-    if captured == 0 { return .authorized }
+    if captures.isEmpty { return .authorized }
     return reserved > 0 ? .partCaptured : .captured
   }
 
-  func write(to object: inout JSONWriter) {
+  /// `misstated` is told in the place of the amount and the currency.
+  func write(to object: inout JSONWriter, misstated: (amount: Int64, currency: String)?) {
+    let told = misstated ?? (amount, currency)
     object.member("order_id", id)
     object.member("status", status.rawValue)
-    object.member("order_amount", amount)
-    object.member("original_order_amount", amount)
+    object.member("order_amount", told.amount)
+    object.member("original_order_amount", told.amount)
     object.member("captured_amount", captured)
     object.member("refunded_amount", refunded)
     object.member("remaining_authorized_amount", reserved)
-    object.member("purchase_currency", currency)
+    object.member("purchase_currency", told.currency)
+    object.member(
+      "captures",
+      array: { list in
+        for capture in captures {
+          list.elementObject {
+            $0.member("capture_id", capture.id)
+            $0.member("captured_amount", capture.amount)
+            $0.member("captured_at", capture.at.description)
+            $0.member("reference", capture.reference)
+            $0.member("description", capture.description)
+          }
+        }
+      })
+    object.member(
+      "refunds",
+      array: { list in
+        for refund in refunds {
+          list.elementObject {
+            $0.member("refund_id", refund.id)
+            $0.member("refunded_amount", refund.amount)
+            $0.member("refunded_at", refund.at.description)
+            $0.member("reference", refund.reference)
+            $0.member("description", refund.description)
+          }
+        }
+      })
   }
 }

@@ -34,16 +34,21 @@ struct KlarnaAPI: Sendable {
   }
 
   /// How the session at this path stands. One of Klarna's pages has it read by GET, another by a POST without content:
-  /// GET is tried first, and what worked is kept to.
+  /// GET is tried first, and what worked is kept to. There is none where one of them says so and the other is not served.
   func result(_ path: String, within budget: CallBudget) async -> Found<KlarnaResult> {
+    var isMissing = false
     if !readsByPost.isSet {
       let response = await send(.get, path, within: budget)
       guard case .answered(let answer) = response, [404, 405].contains(answer.status) else {
         return Self.found(response, KlarnaResult.init)
       }
+      isMissing = answer.status == 404
     }
     let response = await send(.post, path, within: budget)
-    if case .answered(let answer) = response, answer.isSuccess { readsByPost.set() }
+    if case .answered(let answer) = response {
+      if answer.isSuccess { readsByPost.set() }
+      if isMissing, answer.status == 405 { return .none }
+    }
     return Self.found(response, KlarnaResult.init)
   }
 
@@ -106,26 +111,6 @@ struct KlarnaResult: Sendable {
     orderID = object.text("order_id")
     errorCode = object.object("error")?.text("code")
   }
-}
-
-/// The sums of an order.
-struct KlarnaOrder: Sendable {
-  let captured: Int64
-  let refunded: Int64
-  /// Reserved, and neither captured nor freed.
-  let reserved: Int64
-
-  init?(_ object: JSONObject) {
-    guard let captured = object.integer("captured_amount"), let refunded = object.integer("refunded_amount"),
-      let reserved = object.integer("remaining_authorized_amount"), let status = object.text("status")
-    else { return nil }
-    self.captured = captured
-    self.refunded = refunded
-    // An order that is over reserves nothing, whatever the sum still says.
-    self.reserved = ["CANCELLED", "EXPIRED", "CLOSED"].contains(status) ? 0 : reserved
-  }
-
-  var taken: Int64 { max(0, captured - refunded) }
 }
 
 /// What Klarna says was wrong.

@@ -11,7 +11,11 @@ import KassaService
 /// *unknown*, and may be made again; and a start that knows its session never makes another, so that what the phone shows
 /// is always the session that is looked at.
 ///
-/// A session lives far longer than we wait: it is ended at our own time by a call, and read after it.
+/// A session lives far longer than we wait: it is ended at our own time by a call, and read after it. That there is no such
+/// session says nothing by itself: with other credentials than those that made it, it is not seen, and can still be paid.
+///
+/// Klarna keeps to one effect for a key for a day only. What is asked for again is looked for in the order first, by its
+/// name.
 package struct KlarnaProvider: PaymentProvider {
   /// Klarna limits calls and wants to be heard instead: its notification is what usually tells, these are for lost ones.
   private static let firstLookSeconds: Int64 = 5
@@ -21,6 +25,8 @@ package struct KlarnaProvider: PaymentProvider {
   private static let linkLooksAtStartMax = 3
   /// How long Klarna keeps a session.
   private static let sessionSeconds: Int64 = 46 * 3600
+  /// For how long a key is counted on: less than the 24 hours that Klarna keeps it, as clocks differ.
+  private static let keySeconds: Int64 = 23 * 3600
 
   private let api: KlarnaAPI
   private let settings: KlarnaSettings
@@ -69,36 +75,41 @@ package struct KlarnaProvider: PaymentProvider {
     let path = "/payments/v1/sessions/\(FormEncoding.escape(session.id))"
     let response = await api.send(.delete, path, within: budget)
     if case .neverLeft(let words) = response { return ProviderReport(.unknown(words)) }
-    var (isEnded, isGone) = (false, false)
-    if case .answered(let answer) = response {
-      isEnded = answer.isSuccess
-      isGone = answer.isSuccess || answer.status == 404
-    }
+    // Klarna's yes, now or before. After a session's life it says nothing.
     let isOld = clock() >= charge.createdAt.adding(seconds: Self.sessionSeconds)
+    var isEnded = session.isEnded
+    if case .answered(let answer) = response, answer.isSuccess, !isOld { isEnded = true }
+    let references: ProviderReferences = isEnded ? KlarnaSession.ended : [:]
+    let report: ProviderReport
     switch await api.result(session.resultPath, within: budget) {
-    case .unknown(let words): return ProviderReport(.unknown(words))
-    // What was deleted may have no result any more; after its life that says nothing.
-    case .none:
-      return ProviderReport(
-        isGone && !isOld ? .notPaid(.cancelled) : .unknown("Klarna does not know the session any more"))
+    case .unknown(let words): report = ProviderReport(.unknown(words))
+    // What was deleted may have no result any more.
+    case .none: report = ProviderReport(isEnded ? .notPaid(.cancelled) : .unknown(Self.noSession))
     case .value(let result):
       switch result.status {
       case .waiting, .distributed, .accessed, .failed:
-        return ProviderReport(isEnded ? .notPaid(.cancelled) : .unknown("Klarna has not ended the session"))
-      case .completed, .cancelled, nil: return report(of: result, charge)
+        report = ProviderReport(isEnded ? .notPaid(.cancelled) : .unknown("Klarna has not ended the session"))
+      case .completed, .cancelled, nil: report = await self.report(of: result, charge, within: budget)
       }
     }
+    return ProviderReport(
+      report.answer, nextAction: report.nextAction, references: references.merging(report.references),
+      askAgainSeconds: report.askAgainSeconds)
   }
+
+  private static let noSession = "Klarna does not know the session: with other credentials than these it may stand"
 
   private func look(at session: KlarnaSession, _ charge: Charge, within budget: CallBudget) async -> ProviderReport {
     switch await api.result(session.resultPath, within: budget) {
     case .unknown(let words): ProviderReport(.unknown(words))
-    case .none: ProviderReport(.unknown("Klarna does not know the session"))
-    case .value(let result): report(of: result, charge)
+    case .none: ProviderReport(.unknown(Self.noSession))
+    case .value(let result): await report(of: result, charge, within: budget)
     }
   }
 
-  private func report(of result: KlarnaResult, _ charge: Charge) -> ProviderReport {
+  private func report(
+    of result: KlarnaResult, _ charge: Charge, within budget: CallBudget
+  ) async -> ProviderReport {
     switch result.status {
     case .waiting: return ProviderReport(.pending, askAgainSeconds: Self.linkLookSeconds)
     case .distributed, .accessed:
@@ -111,7 +122,7 @@ package struct KlarnaProvider: PaymentProvider {
         .pending, nextAction: action, askAgainSeconds: isShown ? Self.nextLookSeconds : Self.firstLookSeconds)
     case .completed:
       guard let order = result.orderID else { return ProviderReport(.unknown("Klarna names no order of what is paid")) }
-      return ProviderReport(.paid(nil), references: ["order_id": order])
+      return await paid(order, charge, within: budget)
     case .cancelled: return ProviderReport(.notPaid(.cancelled))
     case .failed:
       // These two say that nothing was handed out. After the others the customer may have the link already.
@@ -122,83 +133,141 @@ package struct KlarnaProvider: PaymentProvider {
     }
   }
 
+  /// A session that is completed is paid if its order is of what was asked for.
+  private func paid(_ id: String, _ charge: Charge, within budget: CallBudget) async -> ProviderReport {
+    switch await api.order(id, within: budget) {
+    case .unknown(let words): return ProviderReport(.unknown(words))
+    case .none: return ProviderReport(.unknown("Klarna does not know the order of what is paid"))
+    case .value(let order):
+      guard order.amount == charge.amount, sameBytes(order.currency, charge.currency.code) else {
+        return ProviderReport(
+          .unknown(
+            "Klarna's order is of \(order.amount) \(order.currency.prefix(3)) in minor units, and not of what was "
+              + "asked for, \(charge.amount) \(charge.currency.code): see Klarna's portal"))
+      }
+      return ProviderReport(.paid(nil), references: ["order_id": id])
+    }
+  }
+
   // MARK: Orders
 
   package func capture(_ movement: MoneyMovement) async -> MovementReport {
-    let budget = api.http.budget()
     let body = json { object in
       object.member("captured_amount", movement.amount)
-      object.member("reference", movement.reference.map(Self.reference))
+      object.member("reference", KlarnaReference.text(of: movement))
     }
-    return await move(movement.charge, "/captures", body: body, key: "\(movement.id)", within: budget) { order in
-      // Klarna may take the whole by itself, by agreement; then there is nothing left to capture.
-      movement.amount == movement.charge.amount && order.captured >= movement.amount
-    }
+    // The whole is taken once at most. Of parts some may have been taken elsewhere.
+    let looksFirst = movement.isAskedAgain || movement.amount < movement.charge.amount
+    return await move(movement, "/captures", body: body, looksFirst: looksFirst) { $0.standing(ofCapture: movement) }
   }
 
   package func refund(_ movement: MoneyMovement) async -> MovementReport {
     let body = json { object in
       object.member("refunded_amount", movement.amount)
-      object.member("reference", movement.reference.map(Self.reference))
+      object.member("reference", KlarnaReference.text(of: movement))
     }
-    return await move(movement.charge, "/refunds", body: body, key: "\(movement.id)", within: api.http.budget())
+    // Earlier versions gave no name.
+    let mayLackName =
+      movement.isAskedAgain && movement.references[Self.isNamed] == nil
+      && clock() >= movement.createdAt.adding(seconds: Self.keySeconds)
+    return await move(movement, "/refunds", body: body, looksFirst: movement.isAskedAgain) { order in
+      order.standing(ofRefund: movement, mayLackName: mayLackName)
+    }
   }
 
-  /// Makes a call that moves money of an order. Klarna itself keeps to one effect for a key, and wants its answer
-  /// believed. After a refusal `isDoneAnyway` may still see in the order that it is done.
+  /// The reference which tells of a movement that it was never asked for without its name.
+  private static let isNamed = "is_named"
+
+  /// Asks for a movement of an order's money, once more if need be: under its key Klarna does it once within a day, and
+  /// after that it is found by its name. So what may have been asked before is looked for first, and what is refused is
+  /// looked for then.
   private func move(
-    _ charge: Charge, _ rest: String, body: [UInt8], key: String, within budget: CallBudget,
-    isDoneAnyway: (KlarnaOrder) -> Bool = { _ in false }
+    _ movement: MoneyMovement, _ rest: String, body: [UInt8], looksFirst: Bool,
+    _ standing: (KlarnaOrder) -> KlarnaOrder.Standing
   ) async -> MovementReport {
+    let references: ProviderReferences = movement.isAskedAgain ? [:] : [Self.isNamed: "true"]
+    let budget = api.http.budget()
     let id: String
-    switch await orderID(of: charge, within: budget) {
+    switch await orderID(of: movement.charge, within: budget) {
     case .value(let found): id = found
-    case .none: return MovementReport(.unknown("Klarna knows no order of this payment"))
-    case .unknown(let words): return MovementReport(.unknown(words))
+    case .none: return MovementReport(.unknown("Klarna knows no order of this payment"), references: references)
+    case .unknown(let words): return MovementReport(.unknown(words), references: references)
     }
+    func look(otherwise: MovementReport.Answer?) async -> MovementReport.Answer? {
+      switch await api.order(id, within: budget) {
+      case .unknown(let words): return .unknown(words)
+      case .none: return .unknown("Klarna does not know the order")
+      case .value(let order):
+        switch standing(order) {
+        case .done: return .done
+        case .unclear(let words): return .unknown(words)
+        case .absent: return otherwise
+        }
+      }
+    }
+    if looksFirst, let answer = await look(otherwise: nil) { return MovementReport(answer, references: references) }
+    var answer = await post(id, rest, body: body, key: "\(movement.id)", within: budget)
+    if case .refused = answer { answer = await look(otherwise: answer) ?? answer }
+    return MovementReport(answer, references: references)
+  }
+
+  private func post(
+    _ id: String, _ rest: String, body: [UInt8], key: String, within budget: CallBudget
+  ) async -> MovementReport.Answer {
     let response = await api.send(
       .post, KlarnaAPI.path(order: id, rest), body: body, idempotencyKey: key, within: budget)
     switch response {
-    case .neverLeft(let words), .noAnswer(let words): return MovementReport(.unknown(words))
+    case .neverLeft(let words), .noAnswer(let words): return .unknown(words)
     case .answered(let answer):
-      if answer.isSuccess { return MovementReport(.done) }
+      if answer.isSuccess { return .done }
       let words = KlarnaError(answer).words
-      guard [400, 403, 422].contains(answer.status) else { return MovementReport(.unknown(words)) }
-      switch await api.order(id, within: budget) {
-      case .value(let order): return MovementReport(isDoneAnyway(order) ? .done : .refused(words))
-      case .none, .unknown: return MovementReport(.unknown(words))
+      return [400, 403, 422].contains(answer.status) ? .refused(words) : .unknown(words)
+    }
+  }
+
+  /// What was captured is not freed by cancelling, wherever it was captured: then this is refused, and changes nothing.
+  package func release(_ charge: Charge) async -> MovementReport {
+    let budget = api.http.budget()
+    return await withOrder(of: charge, within: budget) { id, order in
+      guard order.taken == 0 else { return MovementReport(.refused(Self.wasCaptured)) }
+      switch await free(id, order, within: budget) {
+      case .unknown(let words): return MovementReport(.unknown(words))
+      case .none: return MovementReport(.unknown("Klarna does not know the order"))
+      case .value(let now): return MovementReport(now.taken == 0 ? .done : .refused(Self.wasCaptured))
       }
     }
   }
 
-  package func release(_ charge: Charge) async -> MovementReport {
-    let budget = api.http.budget()
-    return await withOrder(of: charge, within: budget) { id, order in await free(id, order, within: budget) }
-  }
+  private static let wasCaptured = "money was captured at Klarna: capture it here, then refund it"
 
   package func reverse(_ charge: Charge) async -> MovementReport {
     let budget = api.http.budget()
     return await withOrder(of: charge, within: budget) { id, order in
-      let freed = await free(id, order, within: budget)
-      guard freed.answer == .done, order.taken > 0 else { return freed }
-      // The attempt's own identifier is the key of nothing else.
-      let body = json { $0.member("refunded_amount", order.taken) }
-      return await move(charge, "/refunds", body: body, key: "\(charge.paymentID)", within: budget)
+      switch await free(id, order, within: budget) {
+      case .unknown(let words): return MovementReport(.unknown(words))
+      case .none: return MovementReport(.unknown("Klarna does not know the order"))
+      case .value(let now):
+        guard now.taken > 0 else { return MovementReport(.done) }
+        // The attempt's own identifier is the key of nothing else.
+        let body = json { $0.member("refunded_amount", now.taken) }
+        return MovementReport(await post(id, "/refunds", body: body, key: "\(charge.paymentID)", within: budget))
+      }
     }
   }
 
-  /// Frees what is reserved: an order of which nothing was captured is cancelled, of another the rest is released.
-  private func free(_ id: String, _ order: KlarnaOrder, within budget: CallBudget) async -> MovementReport {
-    guard order.reserved > 0 else { return MovementReport(.done) }
+  /// Frees what is reserved: an order of which nothing was captured is cancelled, of another the rest is released. Returns
+  /// the order as it stands then.
+  private func free(
+    _ id: String, _ order: KlarnaOrder, within budget: CallBudget
+  ) async -> KlarnaAPI.Found<KlarnaOrder> {
+    guard order.reserved > 0 else { return .value(order) }
     let rest = order.captured == 0 ? "/cancel" : "/release-remaining-authorization"
     if case .neverLeft(let words) = await api.send(.post, KlarnaAPI.path(order: id, rest), within: budget) {
-      return MovementReport(.unknown(words))
+      return .unknown(words)
     }
-    switch await api.order(id, within: budget) {
-    case .value(let now): return MovementReport(now.reserved == 0 ? .done : .unknown("Klarna has not freed the amount"))
-    case .none: return MovementReport(.unknown("Klarna does not know the order"))
-    case .unknown(let words): return MovementReport(.unknown(words))
-    }
+    let found = await api.order(id, within: budget)
+    if case .value(let now) = found, now.reserved > 0 { return .unknown("Klarna has not freed the amount") }
+    return found
   }
 
   private func withOrder(
@@ -225,8 +294,6 @@ package struct KlarnaProvider: PaymentProvider {
     case .unknown(let words): return .unknown(words)
     }
   }
-
-  private static func reference(_ text: String) -> String { String(text.prefix(255)) }
 
   // MARK: Notifications
 
@@ -288,10 +355,13 @@ struct KlarnaSession: Sendable {
   let id: String
   /// Where its result is read, below the API's address.
   let resultPath: String
+  /// Whether Klarna said yes when we ended it.
+  let isEnded: Bool
 
   init?(_ references: ProviderReferences) {
     guard let id = references["session_id"] else { return nil }
     self.id = id
+    isEnded = references["ended"] != nil
     resultPath = references["result_path"] ?? Self.usualPath(id)
   }
 
@@ -299,6 +369,7 @@ struct KlarnaSession: Sendable {
   init?(created object: JSONObject) {
     guard let id = object.text("session_id"), !id.isEmpty else { return nil }
     self.id = id
+    isEnded = false
     let url = object.object("distribution")?.text("result_url")
     let path = url.flatMap { url in
       url.range(of: "://").map { scheme in
@@ -309,6 +380,9 @@ struct KlarnaSession: Sendable {
   }
 
   var references: ProviderReferences { ["session_id": id, "result_path": resultPath] }
+
+  /// Kept of a session that we ended.
+  static let ended: ProviderReferences = ["ended": "true"]
 
   private static func usualPath(_ id: String) -> String { "/iss/v1/distributions/\(FormEncoding.escape(id))" }
 }

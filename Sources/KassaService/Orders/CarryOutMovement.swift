@@ -3,22 +3,26 @@ import KassaStore
 
 extension KassaService {
   /// Asks the provider that took the money to move it, and applies what it reports. Harmless done again: the movement's
-  /// identifier is the provider's idempotency key. Returns the movement as it stands then.
-  func carryOut(_ movement: OrderMovement) async throws -> OrderMovement {
+  /// identifier is the provider's idempotency key. Only whoever just made the movement knows that it is not asked again.
+  /// Returns the movement as it stands then.
+  func carryOut(_ movement: OrderMovement, isAskedAgain: Bool) async throws -> OrderMovement {
     let merchant = movement.merchantID
-    let payment = try await store.read { transaction in
-      try transaction.orders.find(movement.orderID, of: merchant).flatMap {
-        try transaction.payments.find($0.paymentID, of: merchant)
+    let found = try await store.read { transaction in
+      try transaction.orders.find(movement.orderID, of: merchant).flatMap { order in
+        try transaction.payments.find(order.paymentID, of: merchant).map { payment in
+          (payment, try othersDone(movement, of: order, in: transaction))
+        }
       }
     }
-    guard let payment else { throw ServiceFailure.notFound }
+    guard let (payment, othersDone) = found else { throw ServiceFailure.notFound }
     guard let provider = try await provider(of: payment) else {
       return try await apply(MovementReport(.unknown("the provider is not configured")), to: movement)
     }
     let charge = try await charge(of: payment)
     let wanted = MoneyMovement(
       charge: charge, id: movement.id.of(EventSubject.self), amount: movement.amount, reference: movement.reference,
-      references: movement.references)
+      references: movement.references, createdAt: movement.createdAt, isAskedAgain: isAskedAgain,
+      othersDone: othersDone)
     let report = await bounded {
       MovementReport(.unknown("no answer within \($0) seconds"))
     } late: { report in
@@ -32,6 +36,23 @@ extension KassaService {
       }
     }
     return try await apply(report, to: movement)
+  }
+
+  /// Other movements of this kind that are done. Where the order's sums say that there are none, none are read.
+  private func othersDone(
+    _ movement: OrderMovement, of order: Order, in transaction: any ReadTransaction
+  ) throws -> [SubjectID: Int64] {
+    let sum =
+      switch movement.kind {
+      case .capture: order.money.captured
+      case .refund: order.money.refunded
+      case .release: Int64(0)
+      }
+    guard sum > 0 else { return [:] }
+    return try transaction.orders.movements(of: order.id, merchant: order.merchantID).reduce(into: [:]) { done, other in
+      guard other.id != movement.id, other.kind == movement.kind, other.state.name == .done else { return }
+      done[other.id.of(EventSubject.self)] = other.amount
+    }
   }
 
   /// Applies a provider's report to a movement and to its order: the one place where answers move an order's money.
@@ -72,7 +93,11 @@ extension KassaService {
         return (stored, true)
       }
     }
-    if isSettled { hooks.movementSettled(applied) }
+    if isSettled {
+      hooks.movementSettled(applied)
+    } else if case .unknown(let words) = report.answer {
+      hooks.movementUnknown(applied, OperatorDetail(words))
+    }
     return applied
   }
 
@@ -117,7 +142,7 @@ extension KassaService {
       let pause = Limits.outcomeCheckPauseSeconds(after: movement.checks + 1)
       let next = self.now.adding(seconds: max(pause, Limits.providerCrashSeconds))
       guard try await store.write({ try $0.orders.takeCheck(movement, next: next) }) else { return }
-      _ = try await carryOut(movement)
+      _ = try await carryOut(movement, isAskedAgain: true)
     }
     return due.count
   }

@@ -75,7 +75,7 @@ extension KassaService {
     let movement: OrderMovement
     let isReplayed: Bool
     switch answered {
-    case .fresh(let made): (movement, isReplayed) = (try await carryOut(made), false)
+    case .fresh(let made): (movement, isReplayed) = (try await carryOut(made, isAskedAgain: false), false)
     case .replayed(let answer):
       let made = OrderMovementID(text: String(decoding: answer.body, as: UTF8.self))
       let found = try await made.flatMapAwaiting { id in

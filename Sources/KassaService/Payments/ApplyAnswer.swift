@@ -44,7 +44,7 @@ extension KassaService {
   private func carryOutWithin(_ milliseconds: Int64, _ movement: OrderMovement) async {
     await bounded(milliseconds: milliseconds) { _ in
     } _: {
-      _ = try? await carryOut(movement)
+      _ = try? await carryOut(movement, isAskedAgain: false)
     }
   }
 

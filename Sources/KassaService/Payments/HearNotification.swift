@@ -77,7 +77,9 @@ extension KassaService {
     repeat {
       // What fails here is found by the reconciler.
       _ = try? await ask(payment) { await $0.query($1) }
-      for movement in (try? await openMovements(paidBy: payment)) ?? [] { _ = try? await carryOut(movement) }
+      for movement in (try? await openMovements(paidBy: payment)) ?? [] {
+        _ = try? await carryOut(movement, isAskedAgain: true)
+      }
     } while notified.finish(payment.id)
   }
 }

@@ -80,15 +80,27 @@ package struct MoneyMovement: Sendable {
   package let reference: String?
   /// What this adapter reported of this movement before.
   package let references: ProviderReferences
+  /// Before anybody was asked for it.
+  package let createdAt: Timestamp
+  /// Whether a provider may have been asked for it before: its answer was lost or left open, or a server died. `false` is
+  /// certain.
+  package let isAskedAgain: Bool
+  /// Other movements of its kind of the same order that are done, with their amounts.
+  package let othersDone: [SubjectID: Int64]
 
+  /// Without `createdAt` it is as old as its charge.
   package init(
-    charge: Charge, id: SubjectID, amount: Int64, reference: String?, references: ProviderReferences
+    charge: Charge, id: SubjectID, amount: Int64, reference: String?, references: ProviderReferences,
+    createdAt: Timestamp? = nil, isAskedAgain: Bool = false, othersDone: [SubjectID: Int64] = [:]
   ) {
     self.charge = charge
     self.id = id
     self.amount = amount
     self.reference = reference
     self.references = references
+    self.createdAt = createdAt ?? charge.createdAt
+    self.isAskedAgain = isAskedAgain
+    self.othersDone = othersDone
   }
 }
 

@@ -1,7 +1,7 @@
 import KassaService
 
 /// An adapter that believes itself instead of its provider: what it ended it calls unpaid without reading what became of
-/// it. The control of the race: with it the books must be seen to disagree.
+/// it, and what it asks for again it asks for as if it were new. The control: with it the books must be seen to disagree.
 struct CarelessProvider: PaymentProvider {
   let base: any PaymentProvider
 
@@ -12,8 +12,8 @@ struct CarelessProvider: PaymentProvider {
     return ProviderReport(.notPaid(.cancelled))
   }
   func query(_ charge: Charge) async -> ProviderReport { await base.query(charge) }
-  func capture(_ movement: MoneyMovement) async -> MovementReport { await base.capture(movement) }
-  func refund(_ movement: MoneyMovement) async -> MovementReport { await base.refund(movement) }
+  func capture(_ movement: MoneyMovement) async -> MovementReport { await base.capture(movement.asNew) }
+  func refund(_ movement: MoneyMovement) async -> MovementReport { await base.refund(movement.asNew) }
   func release(_ charge: Charge) async -> MovementReport { await base.release(charge) }
   func reverse(_ charge: Charge) async -> MovementReport { await base.reverse(charge) }
   func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
@@ -26,5 +26,13 @@ struct CarelessProvider: PaymentProvider {
     ProviderKind(
       name: kind.name, method: kind.method, fields: kind.fields, accepts: kind.accepts,
       make: { settings throws(ProviderSettingsFlaws) in CarelessProvider(base: try kind.make(settings)) })
+  }
+}
+
+extension MoneyMovement {
+  fileprivate var asNew: MoneyMovement {
+    MoneyMovement(
+      charge: charge, id: id, amount: amount, reference: reference, references: references, createdAt: createdAt,
+      othersDone: othersDone)
   }
 }

@@ -221,6 +221,18 @@ final class ProviderShop: Sendable {
     #expect(emulator.world.journal.undocumented.isEmpty, sourceLocation: sourceLocation)
   }
 
+  // MARK: Settings
+
+  /// Enters the method's settings anew: those that the emulator tells, and the harness's, with `changes` for some of them.
+  func enter(capture: CapturePolicy = .automatic, changing changes: [String: String] = [:]) async throws {
+    let settings = emulator.settings(url: server.url).reduce(into: [:]) { $0[$1.name] = $1.value }
+    _ = try await service.replacePaymentMethod(
+      harness.method,
+      with: ReplacePaymentMethod(
+        provider: harness.provider, isOn: true, capturePolicy: capture,
+        settings: settings.merging(harness.settings) { $1 }.merging(changes) { $1 }), as: .backend(backend))
+  }
+
   // MARK: Notifications
 
   /// Sends a request as the provider would. Returns the status it is answered with.

@@ -80,10 +80,22 @@ extension Charge {
       notificationSecret: notificationSecret)
   }
 
-  func movement(_ amount: Int64, _ id: SubjectID? = nil) -> MoneyMovement {
+  func movement(
+    _ amount: Int64, _ id: SubjectID? = nil, reference: String? = nil, othersDone: [SubjectID: Int64] = [:]
+  ) -> MoneyMovement {
     var generator = SystemRandomNumberGenerator()
     return MoneyMovement(
-      charge: self, id: id ?? SubjectID(using: &generator), amount: amount, reference: nil, references: [:])
+      charge: self, id: id ?? SubjectID(using: &generator), amount: amount, reference: reference, references: [:],
+      othersDone: othersDone)
+  }
+}
+
+extension MoneyMovement {
+  /// The same, asked for once more, with what was reported of it.
+  func again(_ references: ProviderReferences = [:]) -> MoneyMovement {
+    MoneyMovement(
+      charge: charge, id: id, amount: amount, reference: reference, references: self.references.merging(references),
+      createdAt: createdAt, isAskedAgain: true, othersDone: othersDone)
   }
 }
 
