@@ -11,7 +11,7 @@ final class PostgresConnection: @unchecked Sendable {
   private static let statementsOnTheirWayMax = 200
 
   private enum Expected {
-    case preparation(of: String)
+    case preparation(of: String, body: Int?)
     case answer(keeps: Bool, body: Int?)
     case sync
   }
@@ -154,7 +154,7 @@ final class PostgresConnection: @unchecked Sendable {
       name = "s\(preparedCount)"
       guard PQsendPrepare(handle, name, sql, 0, nil) == 1 else { throw lose() }
       names[sql] = name
-      expected.append(.preparation(of: sql))
+      expected.append(.preparation(of: sql, body: body))
     }
     let parameters = PostgresParameters(values)
     let formats = [Int32](repeating: 1, count: values.count)
@@ -192,7 +192,7 @@ final class PostgresConnection: @unchecked Sendable {
         defer { PQclear(raw) }
         guard PQresultStatus(raw) == PGRES_PIPELINE_SYNC else { throw first ?? lose(failure(raw, body: nil)) }
         continue
-      case .preparation(let sql):
+      case .preparation(let sql, let body):
         if let failure = failed(raw, body: body, freeing: true) {
           names[sql] = nil
           if let failure { first = first ?? failure }
