@@ -174,6 +174,73 @@ struct TroubleTests {
     }
   }
 
+  private func waitingCommits(_ client: PostgresClient) throws -> Int {
+    try client.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'").count
+  }
+
+  /// A commit whose standby is away waits on the server whatever becomes of its client. Callers hear that nobody knows, and
+  /// later ones that nothing was done; but no connection is opened beside one that waits.
+  @Test func commitsThatWaitForAStandbyHoldNoMoreThanTheirConnections() async throws {
+    let cluster = try PostgresCluster()
+    let database = try cluster.makeNamedDatabase()
+    var limits = PostgresLimits()
+    limits.patienceSeconds = 1
+    limits.owedMilliseconds = 50
+    let store = try PostgresStore(database.address, limits: limits)
+    let maker = Maker()
+    try await store.write { try $0.merchants.insert(maker.merchant()) }
+    let operatorAtWork = try PostgresClient(cluster.url(of: "postgres"))
+    try operatorAtWork.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+    try operatorAtWork.execute("SELECT pg_reload_conf()")
+    while try PostgresClient(database.url).execute("SHOW synchronous_standby_names") != [["away"]] { usleep(10_000) }
+
+    enum Answer { case kept, refused, unknown }
+    var asked: [(merchant: MerchantID, answer: Answer)] = []
+    for round in 0..<40 {
+      let merchants = (0..<20).map { _ in maker.merchant() }
+      let answers = try await racing(merchants.count) { number in
+        do {
+          try await store.write { try $0.merchants.insert(merchants[number]) }
+          return Answer.kept
+        } catch StoreError.indeterminate {
+          return .unknown
+        } catch StoreError.unavailable {
+          return .refused
+        }
+      }
+      asked += zip(merchants.map(\.id), answers).map { (merchant: $0, answer: $1) }
+      #expect(try waitingCommits(operatorAtWork) <= limits.writersMax, "in round \(round)")
+      // Reading goes on.
+      #expect(try await store.read { try $0.merchants.all().count } == 1)
+    }
+    #expect(asked.contains { $0.answer == .unknown } && asked.last?.answer == .refused)
+    #expect(try waitingCommits(operatorAtWork) == limits.writersMax)
+
+    try operatorAtWork.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    try operatorAtWork.execute("SELECT pg_reload_conf()")
+    let last = maker.merchant()
+    var isKept = false
+    while !isKept {
+      do {
+        try await store.write { try $0.merchants.insert(last) }
+        isKept = true
+      } catch StoreError.unavailable {}
+    }
+    let stored = Set(try await store.read { try $0.merchants.all().map(\.id) })
+    for (merchant, answer) in asked {
+      switch answer {
+      case .kept: #expect(stored.contains(merchant))
+      case .refused: #expect(!stored.contains(merchant))
+      // The server was not stopped, so these were done after all.
+      case .unknown: #expect(stored.contains(merchant))
+      }
+    }
+    _ = try await racing(100) { _ in try await store.checkWritable() }
+    let connections = try operatorAtWork.execute("SELECT FROM pg_stat_activity WHERE application_name = 'kassa'").count
+    #expect(connections <= limits.writersMax + limits.readersMax + 2)
+    await store.close()
+  }
+
   @Test func hintsComeFromAnotherServersCommits() async throws {
     let database = try PostgresCluster.shared().makeNamedDatabase()
     let (one, two) = (try PostgresStore(database.address), try PostgresStore(database.address))
