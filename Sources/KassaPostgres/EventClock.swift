@@ -6,7 +6,7 @@
 ///
 /// A transaction may append to a subject whose event before came from a younger transaction, which committed first. Then
 /// the position is the next one after that event's: above the transaction's own, so just as safe, and in the subject's
-/// order.
+/// order. There are fifteen such places; who wants more has its transaction run again.
 ///
 /// The offset is 0 until the database is moved to another cluster, whose numbers may be lower: then it makes new
 /// positions follow the old ones (`Migrations.alignEventClock`).

@@ -92,8 +92,13 @@ enum Migrations {
   private static func appliedSteps(
     on connection: PostgresConnection, database: String, makesSchema: Bool, isCopying: Bool
   ) throws -> [Int64] {
+    // Those of an extension are nobody's.
     let tables = try connection.ask(
-      "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()")
+      """
+      SELECT t.relname::text FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
+      WHERE n.nspname = current_schema() AND t.relkind IN ('r', 'p') AND NOT EXISTS
+      (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = t.oid AND d.deptype = 'e')
+      """)
     let names = (0..<tables.rowCount).map { tables[$0].text(0) }
     if !names.isEmpty, !names.contains("kassa_migrations") {
       throw StoreError.unusable(OperatorDetail("\(database) is a database of another program"))

@@ -11,7 +11,7 @@ final class PostgresConnection: @unchecked Sendable {
   private static let statementsOnTheirWayMax = 200
 
   private enum Expected {
-    case preparation(of: String)
+    case preparation(of: String, body: Int?)
     case answer(keeps: Bool, body: Int?)
     case sync
   }
@@ -24,6 +24,10 @@ final class PostgresConnection: @unchecked Sendable {
   private var preparedCount = 0
   private let warnings = Warnings()
   private(set) var isUsable = true
+  /// A commit was not answered in time. Nothing can be asked before `catchUp` has found its answer.
+  private(set) var isOwedAnswer = false
+  /// Whether what is waited for now may come later than in time.
+  private var mayComeLater = false
 
   /// The body that statements belong to from now on.
   var body: Int?
@@ -96,6 +100,54 @@ final class PostgresConnection: @unchecked Sendable {
     try exchange()
   }
 
+  /// Waits for the answers of all statements on their way, of which the last is a `COMMIT`. When they do not come in time
+  /// the failure is that of a lost connection, but the connection is kept: a commit that waits for a standby goes on
+  /// waiting whatever becomes of its client, and would hold its place on the server.
+  func settleCommit() throws(PostgresFailure) -> [PostgresResult] {
+    mayComeLater = true
+    defer { mayComeLater = false }
+    return try exchange()
+  }
+
+  /// Waits so long for the answer that is owed, and forgets it. Returns whether statements can be sent again. Throws when the
+  /// connection is lost.
+  func catchUp(waitingMilliseconds: Int64) throws(PostgresFailure) -> Bool {
+    mayComeLater = true
+    defer { mayComeLater = false }
+    let deadline = Self.now() + waitingMilliseconds
+    var isBetween = false
+    do throws(PostgresFailure) {
+      while true {
+        guard let raw = try nextResult(until: deadline) else {
+          if isBetween { throw lose("an answer was missing") }
+          isBetween = true
+          continue
+        }
+        isBetween = false
+        defer { PQclear(raw) }
+        switch PQresultStatus(raw) {
+        case PGRES_PIPELINE_SYNC:
+          guard PQtransactionStatus(handle) == PQTRANS_IDLE else { throw lose("a transaction was left open") }
+          isOwedAnswer = false
+          return true
+        case PGRES_COMMAND_OK, PGRES_TUPLES_OK: continue
+        // What was prepared meanwhile may not be there: a fresh connection is simpler.
+        default: throw lose(failure(raw, body: nil))
+        }
+      }
+    } catch {
+      if isUsable { return false }
+      throw error
+    }
+  }
+
+  /// Whether both were made with the same server, as far as its address tells.
+  func isConnected(likewise other: PostgresConnection) -> Bool { serverAddress == other.serverAddress }
+
+  private var serverAddress: [String] {
+    [PQhost(handle), PQhostaddr(handle), PQport(handle)].map { $0.map { String(cString: $0) } ?? "" }
+  }
+
   /// Sends a last statement whose answer is read with that of the next exchange.
   func sendLazily(_ sql: String) throws(PostgresFailure) {
     try enqueue(sql, [], keeps: false)
@@ -145,7 +197,7 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   private func enqueue(_ sql: String, _ values: [PostgresValue], keeps: Bool) throws(PostgresFailure) {
-    guard isUsable else { throw .lost("the connection was lost") }
+    try requireFree()
     let name: String
     if let known = names[sql] {
       name = known
@@ -154,7 +206,7 @@ final class PostgresConnection: @unchecked Sendable {
       name = "s\(preparedCount)"
       guard PQsendPrepare(handle, name, sql, 0, nil) == 1 else { throw lose() }
       names[sql] = name
-      expected.append(.preparation(of: sql))
+      expected.append(.preparation(of: sql, body: body))
     }
     let parameters = PostgresParameters(values)
     let formats = [Int32](repeating: 1, count: values.count)
@@ -169,6 +221,11 @@ final class PostgresConnection: @unchecked Sendable {
     expected.append(.answer(keeps: keeps, body: body))
   }
 
+  private func requireFree() throws(PostgresFailure) {
+    guard isUsable else { throw .lost("the connection was lost") }
+    guard !isOwedAnswer else { throw .lost("the commit before has not been answered yet") }
+  }
+
   private func sync() throws(PostgresFailure) {
     guard PQpipelineSync(handle) == 1 else { throw lose() }
     expected.append(.sync)
@@ -176,7 +233,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   /// Reads the answer of everything on its way. Throws the first failure, after which the rest was not run.
   private func exchange() throws(PostgresFailure) -> [PostgresResult] {
-    guard isUsable else { throw .lost("the connection was lost") }
+    try requireFree()
     if expected.isEmpty { return [] }
     try sync()
     let deadline = Self.now() + patienceMilliseconds
@@ -192,7 +249,7 @@ final class PostgresConnection: @unchecked Sendable {
         defer { PQclear(raw) }
         guard PQresultStatus(raw) == PGRES_PIPELINE_SYNC else { throw first ?? lose(failure(raw, body: nil)) }
         continue
-      case .preparation(let sql):
+      case .preparation(let sql, let body):
         if let failure = failed(raw, body: body, freeing: true) {
           names[sql] = nil
           if let failure { first = first ?? failure }
@@ -244,7 +301,12 @@ final class PostgresConnection: @unchecked Sendable {
   private func waitForSocket(toWrite: Bool, until deadline: Int64) throws(PostgresFailure) {
     while true {
       let left = deadline - Self.now()
-      guard left > 0 else { throw lose("the server did not answer in time") }
+      guard left > 0 else {
+        let reason = "the server did not answer in time"
+        guard mayComeLater else { throw lose(reason) }
+        isOwedAnswer = true
+        throw .lost(reason)
+      }
       var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN | (toWrite ? POLLOUT : 0)), revents: 0)
       let ready = poll(&descriptor, 1, Int32(min(left, 60_000)))
       if ready > 0 { return }

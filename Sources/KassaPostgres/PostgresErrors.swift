@@ -18,7 +18,9 @@ struct PostgresFailure: Error {
   var isReadOnly: Bool { sqlState == "25006" }
   var isLockTimeout: Bool { sqlState == "55P03" }
   /// Nothing is wrong with the body: it met others, and may be run again.
-  var isCollision: Bool { ["40001", "40P01", "55P03"].contains(sqlState) }
+  var isCollision: Bool { ["40001", "40P01", "55P03"].contains(sqlState) || isOfPosition }
+  /// An older transaction found no place behind a subject's event of a younger one: a new transaction has places of its own.
+  private var isOfPosition: Bool { sqlState == "23505" && constraint == "events_position" }
 
   /// A statement that this connection has prepared is not there, or one that it has not prepared is.
   var isOfSharedSession: Bool { ["42P05", "26000"].contains(sqlState) }
@@ -29,7 +31,7 @@ struct PostgresFailure: Error {
 
   /// The failure as one of the port's closed cases: the one place where SQLSTATE is mapped.
   var storeError: StoreError {
-    if sqlState == "23505" {
+    if sqlState == "23505", !isOfPosition {
       return .conflict(Self.constraints.first { $0.name == constraint }?.constraint ?? .identifier)
     }
     // Nothing else is divided by.

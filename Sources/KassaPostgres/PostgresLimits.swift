@@ -12,10 +12,15 @@ package struct PostgresLimits: Sendable {
   package var waitingMax = 10_000
   /// The longest that a body waits for a connection before it is refused.
   package var waitingSecondsMax: Int64 = 10
-  /// How long the server works at one statement; also how long a commit waits for a standby.
+  /// How long the server works at one statement. A commit that waits for a standby it lets wait.
   package var statementSeconds: Int64 = 10
-  /// Beyond the server's own limit the connection is given up.
+  /// Beyond the server's own limit the connection is given up. Of a commit only the callers are: they are told that nobody
+  /// knows, and the connection is kept until its answer comes.
   package var patienceSeconds: Int64 = 15
+  /// How long bodies wait for a connection that is owed the answer of a commit, before they are refused.
+  package var owedMilliseconds: Int64 = 500
+  /// How often a connection that is owed an answer looks whether another server took over.
+  package var lookElsewhereMilliseconds: Int64 = 5000
   /// A transaction with other bodies in it waits so long for a lock: then the body that wants it is undone, and run alone.
   package var lockMillisecondsTogether: Int64 = 40
   /// So long a body waits that runs alone.

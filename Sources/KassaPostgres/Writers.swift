@@ -27,6 +27,8 @@ final class Writers: Sendable {
   private final class Worker: Sendable {
     let queue: DispatchQueue
     let connection = Mutex<PostgresConnection?>(nil)
+    /// When it looks next whether another server took over.
+    let looksElsewhereAt = Mutex<Int64>(0)
 
     init(number: Int) {
       queue = DispatchQueue(label: "kassa.postgres.writer.\(number)", qos: .userInitiated)
@@ -82,9 +84,34 @@ final class Writers: Sendable {
       if jobs.isEmpty, late.isEmpty { return }
       if jobs.isEmpty { continue }
       var connection = worker.connection.withLock { $0 }
-      runTogether(jobs, on: &connection)
+      if isOwedAnswer(&connection, of: worker) {
+        let reason = OperatorDetail("a commit has waited for \(maker.limits.patienceSeconds) s: is a standby away?")
+        for job in jobs { job.fail(StoreError.unavailable(reason)) }
+      } else {
+        runTogether(jobs, on: &connection)
+      }
       worker.connection.withLock { $0 = connection }
     }
+  }
+
+  /// Whether the connection cannot be used because a commit is not answered yet. One of which another server has taken
+  /// over is replaced: the server that it waits for may be frozen for good.
+  private func isOwedAnswer(_ connection: inout PostgresConnection?, of worker: Worker) -> Bool {
+    guard let owed = connection, owed.isOwedAnswer else { return false }
+    do {
+      if try owed.catchUp(waitingMilliseconds: maker.limits.owedMilliseconds) { return false }
+    } catch {
+      connection = nil
+      return false
+    }
+    let now = PostgresConnection.now()
+    let isTime = worker.looksElsewhereAt.withLock { next in
+      defer { if next <= now { next = now + maker.limits.lookElsewhereMilliseconds } }
+      return next <= now
+    }
+    guard isTime, let found = try? maker.connect(.writing), !found.isConnected(likewise: owed) else { return true }
+    connection = found
+    return false
   }
 
   // MARK: Tries
@@ -156,6 +183,7 @@ final class Writers: Sendable {
     do {
       return try transact(jobs, isPatient: isPatient, on: used)
     } catch {
+      if used.isOwedAnswer { throw error }
       if error.failure.isLost || error.failure.isReadOnly || error.isIndeterminate || !used.isUsable {
         connection = nil
       } else {
@@ -288,7 +316,7 @@ final class Writers: Sendable {
       if effects.hasEvents { try connection.enqueueAsking("SELECT pg_current_xact_id()::text::bigint") }
       _ = connection.takeWarnings()
       try connection.enqueueAsking("COMMIT")
-      results = try connection.settle()
+      results = try connection.settleCommit()
     } catch {
       if error.isLost { throw .batch(BatchFailure(failure: error, isIndeterminate: error.mayHaveRunLast)) }
       if error.body != nil { throw .later(error) }

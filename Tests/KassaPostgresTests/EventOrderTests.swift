@@ -80,6 +80,34 @@ struct EventOrderTests {
     await store.close()
   }
 
+  /// There are fifteen places between two events of the younger transaction: who needs more is run again, with its own.
+  @Test func anOlderTransactionMayAppendMuchBehindAYoungerOne() async throws {
+    let store = try PostgresStore(try PostgresCluster.shared().makeDatabase())
+    let maker = Maker()
+    let (merchant, subject) = (maker.id(Merchant.self), maker.id(EventSubject.self))
+    let (hasNumber, mayAppend, count) = (Shared(false), Shared(false), Int64(40))
+    async let old: Void = store.write { transaction in
+      _ = try transaction.budgets.take(.deployment, windowStart: Maker.epoch, windowEnd: Maker.epoch, limit: 1000)
+      hasNumber.withLock { $0 = true }
+      while !mayAppend.withLock({ $0 }) {}
+      for sequence in 2...count {
+        try transaction.events.append(maker.event(of: merchant, subject: subject, sequence: sequence))
+      }
+    }
+    while !hasNumber.withLock({ $0 }) { await Task.yield() }
+    let neighbour = maker.id(EventSubject.self)
+    try await store.write { transaction in
+      try transaction.events.append(maker.event(of: merchant, subject: subject, sequence: 1))
+      try transaction.events.append(maker.event(of: merchant, subject: neighbour, sequence: 1))
+    }
+    mayAppend.withLock { $0 = true }
+    try await old
+    let log = try await store.read { try $0.events.oldest(of: merchant, after: 0, limit: 100) }.map(\.event)
+    #expect(log.filter { $0.subjectID == subject }.map(\.sequence) == Array(1...count))
+    #expect(log.count == Int(count) + 1)
+    await store.close()
+  }
+
   /// Moved to a cluster whose transaction numbers are lower, the log goes on above its old positions.
   @Test func aMovedDatabaseGoesOnAboveItsOldPositions() async throws {
     let database = try PostgresCluster.shared().makeNamedDatabase()

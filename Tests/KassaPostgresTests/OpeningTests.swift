@@ -34,6 +34,16 @@ struct OpeningTests {
     #expect(try PostgresClient(database.url).execute("SELECT * FROM pg_tables WHERE tablename = 'webhooks'").isEmpty)
   }
 
+  @Test func takesADatabaseInWhichOnlyAnExtensionIs() throws {
+    let database = try PostgresCluster.shared().makeEmptyDatabase()
+    let client = try PostgresClient(database.url)
+    try client.execute("CREATE EXTENSION pg_stat_statements")
+    #expect(try client.execute("SELECT FROM pg_views WHERE viewname = 'pg_stat_statements'").count == 1)
+    expectUnusable(database.address, saying: "is empty", makesSchema: false)
+    try PostgresStore.migrate(database.address)
+    try PostgresStore.migrate(database.address, makesSchema: false)
+  }
+
   @Test func refusesAnotherEncoding() throws {
     let database = try PostgresCluster.shared().makeEmptyDatabase("ENCODING 'LATIN1' TEMPLATE template0")
     expectUnusable(database.address, saying: "LATIN1")

@@ -1,3 +1,4 @@
+import Glibc
 import KassaDomain
 import KassaPostgres
 import KassaStore
@@ -111,6 +112,133 @@ struct TroubleTests {
       #expect(stored == Set(merchants.indices.filter { kept[$0] }.map { merchants[$0].id } + [taken.id]))
       #expect(store.activity.commits < Int64(count) / 2, "they were neighbours indeed")
     }
+  }
+
+  /// The first that appends on a connection has its statement prepared there, and already that waits for the table. When it
+  /// waits in vain, somebody else of the batch hears of it: what is undone must be the work of the one whose statement it was.
+  @Test func aStatementThatCannotBePreparedUndoesItsOwnBody() async throws {
+    var limits = PostgresLimits()
+    limits.writersMax = 1
+    try await withStore(limits) { store, url async throws in
+      let (maker, appending, asking) = (Maker(), 12, 6)
+      let merchant = maker.merchant()
+      try await store.write { try $0.merchants.insert(merchant) }
+      let enrollments = (0..<appending + asking).map { _ in maker.enrollment(of: merchant.id) }
+      let arrived = Shared(0)
+      // They wait for the one connection while it is at this, and are then run together.
+      async let first: Void = store.write { transaction in
+        _ = try transaction.merchants.all()
+        for number in 0..<500 where number == 0 || arrived.withLock({ $0 }) < enrollments.count { usleep(10_000) }
+        usleep(50_000)
+      }
+      let other = try PostgresClient(url)
+      try other.execute("BEGIN; LOCK TABLE events IN SHARE MODE")
+      let unlocked = Task.detached {
+        while try other.execute("SELECT FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass").isEmpty {
+          usleep(5_000)
+        }
+        try other.execute("SELECT pg_sleep(0.2)")
+        try other.execute("COMMIT")
+      }
+      let answers = try await racing(enrollments.count) { number in
+        // Those that ask are the last.
+        while number >= appending, arrived.withLock({ $0 }) < appending {
+          try await Task.sleep(for: .milliseconds(5))
+        }
+        arrived.withLock { $0 += 1 }
+        let enrollment = enrollments[number]
+        try await store.write { transaction in
+          try transaction.enrollments.insert(enrollment)
+          try transaction.events.append(
+            maker.event(of: merchant.id, subject: enrollment.id.of(EventSubject.self), type: .enrollmentCreated))
+          if number >= appending { _ = try transaction.merchants.all() }
+        }
+        return enrollment.id
+      }
+      try await first
+      try await unlocked.value
+      #expect(Set(answers) == Set(enrollments.map(\.id)))
+      for enrollment in enrollments {
+        let (found, history) = try await store.read { transaction in
+          (
+            try transaction.enrollments.find(enrollment.id, of: merchant.id),
+            try transaction.events.history(of: enrollment.id.of(EventSubject.self), merchant: merchant.id)
+          )
+        }
+        #expect(found?.id == enrollment.id && history.map(\.event.sequence) == [1])
+      }
+      let page = try await store.read {
+        try $0.enrollments.page(of: merchant.id, EnrollmentFilter(), PageRequest(number: 0, size: 100))
+      }
+      #expect(page.totalElements == Int64(enrollments.count) && page.content.count == enrollments.count)
+    }
+  }
+
+  private func waitingCommits(_ client: PostgresClient) throws -> Int {
+    try client.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'").count
+  }
+
+  /// A commit whose standby is away waits on the server whatever becomes of its client. Callers hear that nobody knows, and
+  /// later ones that nothing was done; but no connection is opened beside one that waits.
+  @Test func commitsThatWaitForAStandbyHoldNoMoreThanTheirConnections() async throws {
+    let cluster = try PostgresCluster()
+    let database = try cluster.makeNamedDatabase()
+    var limits = PostgresLimits()
+    limits.patienceSeconds = 1
+    limits.owedMilliseconds = 50
+    let store = try PostgresStore(database.address, limits: limits)
+    let maker = Maker()
+    try await store.write { try $0.merchants.insert(maker.merchant()) }
+    let operatorAtWork = try PostgresClient(cluster.url(of: "postgres"))
+    try operatorAtWork.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+    try operatorAtWork.execute("SELECT pg_reload_conf()")
+    while try PostgresClient(database.url).execute("SHOW synchronous_standby_names") != [["away"]] { usleep(10_000) }
+
+    enum Answer { case kept, refused, unknown }
+    var asked: [(merchant: MerchantID, answer: Answer)] = []
+    for round in 0..<40 {
+      let merchants = (0..<20).map { _ in maker.merchant() }
+      let answers = try await racing(merchants.count) { number in
+        do {
+          try await store.write { try $0.merchants.insert(merchants[number]) }
+          return Answer.kept
+        } catch StoreError.indeterminate {
+          return .unknown
+        } catch StoreError.unavailable {
+          return .refused
+        }
+      }
+      asked += zip(merchants.map(\.id), answers).map { (merchant: $0, answer: $1) }
+      #expect(try waitingCommits(operatorAtWork) <= limits.writersMax, "in round \(round)")
+      // Reading goes on.
+      #expect(try await store.read { try $0.merchants.all().count } == 1)
+    }
+    #expect(asked.contains { $0.answer == .unknown } && asked.last?.answer == .refused)
+    #expect(try waitingCommits(operatorAtWork) == limits.writersMax)
+
+    try operatorAtWork.execute("ALTER SYSTEM RESET synchronous_standby_names")
+    try operatorAtWork.execute("SELECT pg_reload_conf()")
+    let last = maker.merchant()
+    var isKept = false
+    while !isKept {
+      do {
+        try await store.write { try $0.merchants.insert(last) }
+        isKept = true
+      } catch StoreError.unavailable {}
+    }
+    let stored = Set(try await store.read { try $0.merchants.all().map(\.id) })
+    for (merchant, answer) in asked {
+      switch answer {
+      case .kept: #expect(stored.contains(merchant))
+      case .refused: #expect(!stored.contains(merchant))
+      // The server was not stopped, so these were done after all.
+      case .unknown: #expect(stored.contains(merchant))
+      }
+    }
+    _ = try await racing(100) { _ in try await store.checkWritable() }
+    let connections = try operatorAtWork.execute("SELECT FROM pg_stat_activity WHERE application_name = 'kassa'").count
+    #expect(connections <= limits.writersMax + limits.readersMax + 2)
+    await store.close()
   }
 
   @Test func hintsComeFromAnotherServersCommits() async throws {

@@ -44,7 +44,8 @@ package enum CallbackOutcome: Equatable, Sendable {
 
 /// Where a worker gets its tries from and reports to.
 package protocol CallbackSource: Sendable {
-  /// At most `limit` tries that nobody else makes until their lease ends.
+  /// At most `limit` tries that nobody else makes until their lease ends. One that cannot be made is left to its lease;
+  /// throws when all are such.
   func claim(limit: Int) async throws -> [CallbackTry]
   func finish(
     _ callback: CallbackTry, _ attempt: CallbackAttempt, retryAfterSeconds: Int64?
@@ -80,7 +81,11 @@ package struct CallbackQueue: CallbackSource {
     let claimed = try await service.store.write { transaction in
       try transaction.deliveries.claim(lease, limit: limit, perDestinationMax: perDestinationMax, at: now)
     }
-    return try claimed.map { try callback(for: $0, lease: lease, at: now) }
+    let tries = claimed.map { claimed in Result { try callback(for: claimed, lease: lease, at: now) } }
+    // One whose secret cannot be opened does not hold up what was claimed along with it.
+    let made = tries.compactMap { try? $0.get() }
+    if made.isEmpty { _ = try tries.first?.get() }
+    return made
   }
 
   private func callback(for claimed: ClaimedDelivery, lease: DeliveryLease, at now: Timestamp) throws -> CallbackTry {

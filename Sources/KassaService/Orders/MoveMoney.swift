@@ -66,9 +66,16 @@ extension KassaService {
     let asked = AskedMovement(
       id: OrderMovementID(using: &generator), kind: kind, amount: wanted.amount, reference: wanted.reference,
       description: wanted.description)
+    let payment = try await orderView(id, as: principal).payment
     let answered = try await translatingRefusals {
       try await writeOnce(once.map(Self.remembered), for: merchant, at: now) { transaction in
         guard var order = try transaction.orders.find(id, of: merchant) else { throw ServiceFailure.notFound }
+        let role = try providers.role(of: payment.provider, for: payment.method, of: merchant, in: transaction)
+        guard role != .none else {
+          throw ServiceFailure.notAllowed(
+            "the settings of \(payment.method.rawValue) were removed: enter those of \(payment.provider.rawValue) again first"
+          )
+        }
         return try ask(for: asked, of: &order, at: now, in: transaction)
       }
     }

@@ -25,6 +25,9 @@ extension KassaService {
       var session = try visibleSession(id, to: actor, in: transaction)
       let isWaiting = session.state == .created || session.state == .active(nil)
       guard now < session.expiresAt || !isWaiting else { throw ServiceFailure.sessionOver }
+      // Since it was offered it may have been switched off, or removed, and then nobody could ask for what it took.
+      let role = try providers.role(of: offer.provider, for: method, of: session.merchantID, in: transaction)
+      guard role == .collects else { throw ServiceFailure.methodUnavailable }
       let payment = Payment(
         id: paymentID, sessionID: id, merchantID: session.merchantID, method: method,
         provider: offer.provider, amount: session.cart.orderAmount, currency: session.cart.currency, createdAt: now,

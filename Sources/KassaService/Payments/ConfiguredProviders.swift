@@ -64,6 +64,13 @@ package final class ConfiguredProviders: ProviderDirectory {
       return MethodOffer(method: configured.method, provider: configured.provider) { kind.accepts($0, settings) }
     }
   }
+
+  package func role(
+    of name: ProviderName, for method: PaymentMethod, of merchant: MerchantID, in transaction: any WriteTransaction
+  ) throws -> ProviderRole {
+    guard let configured = try transaction.paymentMethods.find(method, name, of: merchant) else { return .none }
+    return configured.isCurrent && configured.details.isOn ? .collects : .settles
+  }
 }
 
 extension ServerSecrets {

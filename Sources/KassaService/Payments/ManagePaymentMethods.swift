@@ -105,10 +105,13 @@ extension KassaService {
     let now = self.now
     let merchant = actor.merchantID
     try await store.write { transaction in
+      // Removed first: whoever is about to collect or to move money by it in another transaction is waited for, and then
+      // seen.
+      let removed = try transaction.paymentMethods.delete(method, of: merchant)
       guard try !transaction.payments.hasOpen(by: method, of: merchant),
         try !transaction.orders.hasOpenMovement(by: method, of: merchant)
       else { throw ServiceFailure.paymentMethodInUse }
-      for configured in try transaction.paymentMethods.delete(method, of: merchant) {
+      for configured in removed {
         try record(
           actor.origin.event(
             .paymentMethodDeleted, of: configured.id, merchant: merchant, sequence: configured.version + 1, at: now),

@@ -11,6 +11,21 @@ package protocol ProviderDirectory: Sendable {
 
   /// The methods that the merchant has switched on, as one snapshot has it.
   func offers(of merchant: MerchantID, in transaction: any ReadTransaction) throws -> [MethodOffer]
+
+  /// What the provider does for the merchant, and goes on doing until the commit of `transaction` at least.
+  func role(
+    of name: ProviderName, for method: PaymentMethod, of merchant: MerchantID, in transaction: any WriteTransaction
+  ) throws -> ProviderRole
+}
+
+/// What a provider does for a merchant by one method.
+package enum ProviderRole: Sendable {
+  /// It begins attempts.
+  case collects
+  /// It settles what it began, and moves that money: it was switched off, or another took the method over.
+  case settles
+  /// It has no settings, so it cannot be asked.
+  case none
 }
 
 /// A method that is switched on.
@@ -42,6 +57,12 @@ package struct FixedProviders: ProviderDirectory {
     PaymentMethod.allCases.filter { providers[$0] != nil }.map { method in
       MethodOffer(method: method, provider: Self.name(for: method)) { _ in true }
     }
+  }
+
+  package func role(
+    of name: ProviderName, for method: PaymentMethod, of merchant: MerchantID, in transaction: any WriteTransaction
+  ) throws -> ProviderRole {
+    providers[method] == nil ? .none : .collects
   }
 
   private static func name(for method: PaymentMethod) -> ProviderName {

@@ -80,6 +80,24 @@ import Testing
     #expect(try await queue.claim(limit: 100).count == 1)
   }
 
+  @Test func oneThatCannotBeSignedHoldsUpNoOther() async throws {
+    let harness = try await Harness()
+    let sound = try await harness.webhook("http://127.0.0.1:9/").destination
+    var generator = SystemRandomNumberGenerator()
+    let broken = WebhookDestination(
+      id: WebhookID(using: &generator), merchantID: harness.merchant, details: sound.details,
+      sealedSecret: Array(repeating: 1, count: 60), createdAt: Harness.clock())
+    try await harness.store.write { try $0.webhooks.insert(broken) }
+    for _ in 0..<3 { try await harness.session(Harness.subject(), sequences: 1...1) }
+    let claimed = try await harness.queue().claim(limit: 100)
+    #expect(claimed.map(\.delivery.destinationID) == [sound.id, sound.id, sound.id])
+
+    // Alone it is told of.
+    try await harness.service.deleteWebhook(sound.id, as: harness.principal)
+    try await harness.session(Harness.subject(), sequences: 1...1)
+    await #expect(throws: (any Error).self) { try await harness.queue().claim(limit: 100) }
+  }
+
   /// With one place left each time, every destination gets its turn.
   @Test func smallClaimsGoRound() async throws {
     let harness = try await Harness()
