@@ -181,9 +181,11 @@ package struct KlarnaProvider: PaymentProvider {
     return await withOrder(of: charge, within: budget) { id, order in
       let freed = await free(id, order, within: budget)
       guard freed.answer == .done, order.taken > 0 else { return freed }
-      // The attempt's own identifier is the key of nothing else.
+      // The attempt's own identifier is the key of nothing else; a later try has a key of its own.
+      let isFirst = charge.references.reversalTry == 1
+      let key = isFirst ? "\(charge.paymentID)" : hexadecimalText(charge.reversalDigest)
       let body = json { $0.member("refunded_amount", order.taken) }
-      return await move(charge, "/refunds", body: body, key: "\(charge.paymentID)", within: budget)
+      return await move(charge, "/refunds", body: body, key: key, within: budget)
     }
   }
 

@@ -70,9 +70,13 @@ extension StripeTerminalProvider {
       case .canceled: return MovementReport(.done)
       case .succeeded:
         if isRelease { return MovementReport(.done) }
-        return await giveBack(
-          intent.amountReceived, of: id, as: "\(charge.paymentID)-reverse",
+        let number = charge.references.reversalTry
+        let report = await giveBack(
+          intent.amountReceived, of: id, as: "\(charge.paymentID)-reverse" + (number == 1 ? "" : "-try-\(number)"),
           known: charge.references[MovementReference.refund], within: budget)
+        guard case .refused = report.answer else { return report }
+        // The next try makes a refund of its own.
+        return MovementReport(report.answer, references: report.references.merging([MovementReference.refund: ""]))
       case .requiresCapture, .requiresPaymentMethod, .requiresConfirmation, .requiresAction, .processing, nil: break
       }
     }
@@ -90,7 +94,7 @@ extension StripeTerminalProvider {
   private func giveBack(
     _ amount: Int64, of intent: String, as name: String, known: String?, within budget: CallBudget
   ) async -> MovementReport {
-    if let known { return await readRefund(known, within: budget) }
+    if let known, !known.isEmpty { return await readRefund(known, within: budget) }
     switch await api.get("refunds", [("payment_intent", intent), ("limit", "100")], within: budget) {
     case .object(let list, _):
       let refunds = list.objects("data").compactMap(StripeRefund.init)
