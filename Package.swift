@@ -161,8 +161,10 @@ let package = Package(
       ], swiftSettings: strict),
     .testTarget(
       name: "KassaSessionTests",
-      dependencies: ["KassaDomain", "KassaProviders", "KassaService", "KassaStore", "KassaTestDatabases"],
-      swiftSettings: strict),
+      dependencies: [
+        "KassaDelivery", "KassaDomain", "KassaProviders", "KassaService", "KassaStore", "KassaTestDatabases",
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: strict),
     .testTarget(
       name: "KassaProviderTests",
       dependencies: [

@@ -24,6 +24,14 @@ package enum APILimits {
   package static let listenBacklog = 4096
   /// Requests per second and merchant; twice as many at once. 0: no limit.
   package static let requestsPerSecondPerMerchant = 1000
+  /// Requests per second and device, twice as many at once: a clerk's phone makes a few, and each may ask a provider. No limit
+  /// where there is none for merchants.
+  package static let requestsPerSecondPerDevice = 50
+  /// Registrations that pair nothing, per minute and source address, as many at once; more where an operator allows more
+  /// attempts at typed codes.
+  package static let failedRegistrationsPerSourcePerMinute: Int64 = 600
+  /// Streams of events that one merchant may have open at one server: each looks into the log with every commit.
+  package static let eventStreamsPerMerchantMax = 16
   /// Notifications of providers per second and source address, twice as many at once: each costs a look at the store.
   package static let notificationsPerSecondPerSource = 100
   /// Largest notification of a provider: theirs have a few KiB.

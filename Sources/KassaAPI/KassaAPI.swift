@@ -12,10 +12,16 @@ package struct KassaAPI: Sendable {
   let settings: APISettings
   let hooks: APIHooks
   let rateLimiter: RateLimiter<MerchantID>
+  let deviceLimiter: RateLimiter<DeviceID>
+  /// Registrations that pair nothing, by source address: each is a look at the store that needs no credential.
+  let registrationLimiter: RateLimiter<String>
+  let eventStreams = StreamCounts<MerchantID>()
   /// Sign-ins that fail, by source address.
-  let signInLimiter = RateLimiter<String>(perMinute: APILimits.failedSignInsPerSourcePerMinute)
+  let signInLimiter = RateLimiter<String>(
+    perMinute: APILimits.failedSignInsPerSourcePerMinute, of: "keys that do not sign in from one address")
   /// By source address: whoever says to be a provider has no credential.
-  let notificationLimiter = RateLimiter<String>(perSecond: APILimits.notificationsPerSecondPerSource)
+  let notificationLimiter = RateLimiter<String>(
+    perSecond: APILimits.notificationsPerSecondPerSource, of: "notifications from one address")
   private let routes: RouteTable
   private let pages: PageTable
 
@@ -23,7 +29,14 @@ package struct KassaAPI: Sendable {
     self.service = service
     self.settings = settings
     self.hooks = hooks
-    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant)
+    rateLimiter = RateLimiter(perSecond: settings.requestsPerSecondPerMerchant, of: "requests of one merchant")
+    deviceLimiter = RateLimiter(
+      perSecond: settings.requestsPerSecondPerMerchant == 0 ? 0 : APILimits.requestsPerSecondPerDevice,
+      of: "requests of one device")
+    registrationLimiter = RateLimiter(
+      perMinute: max(
+        APILimits.failedRegistrationsPerSourcePerMinute, service.settings.codeAttemptsPerSourcePerMinute),
+      of: "registrations that pair nothing from one address")
     routes = RouteTable(Self.operations + (hooks.playground == nil ? [] : PlaygroundOperations.all))
     pages = PageTable(WebSite.files, isPlayground: hooks.playground != nil)
   }
@@ -152,7 +165,7 @@ extension KassaAPI: HTTPResponder {
       RequestRecord(
         requestID: requestID, method: Self.knownMethod(request.method), route: route.path,
         operationID: route.operationID, status: answer.status,
-        durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code,
+        durationNanoseconds: monotonicNanoseconds() - start, merchant: notes.merchant, problem: problem?.code.rawValue,
         operatorDetail: problem?.operatorDetail))
     var response = answer.response(requestID: requestID)
     if hooks.draining.hasBegun { response.headers[.connection] = "close" }

@@ -1,17 +1,18 @@
+import KassaDomain
 import KassaService
 import Logging
 import ServiceLifecycle
 
-/// Does what time asks for: ends enrollments and sessions whose time has come, looks after attempts to pay, captures and refunds whose
-/// outcome is open, and deletes records that are kept for a while only.
+/// Does what time asks for: ends enrollments and sessions whose time has come, looks after attempts to pay, captures and
+/// refunds whose outcome is open, and deletes records that are kept for a while only.
 ///
-/// Harmless beside other servers on the same database: every step is a guarded change. What it does late is late only
-/// in the log and the files: readers and redeemers look at the time themselves.
+/// Each in a loop of its own, those that wait for providers in one a method: a provider that is silent holds up nothing else.
+/// Harmless beside other servers on the same database: every step is a guarded change.
 package struct Sweeper: Service {
-  /// Between two looks for enrollments whose time has come.
-  private static let expirySeconds = 1
-  /// Looks for expired enrollments between two looks for old records.
-  private static let looksPerCleaning = 30
+  /// Between two looks for what is due.
+  private static let lookSeconds = 1
+  /// Between two looks for old records.
+  private static let cleaningSeconds = 30
 
   private let service: KassaService
   private let logger: Logger
@@ -24,26 +25,31 @@ package struct Sweeper: Service {
   /// Runs until graceful shutdown. A failing store is logged and tried again.
   package func run() async throws {
     await cancelWhenGracefulShutdown {
-      var looks = 0
-      while !Task.isCancelled {
-        await sweep(cleaning: looks % Self.looksPerCleaning == 0)
-        looks += 1
-        try? await Task.sleep(for: .seconds(Self.expirySeconds))
+      await withDiscardingTaskGroup { group in
+        group.addTask { await repeating(everySeconds: Self.lookSeconds, service.expireEnrollments) }
+        group.addTask { await repeating(everySeconds: Self.lookSeconds, service.expireSessions) }
+        for method in PaymentMethod.allCases {
+          group.addTask {
+            await repeating(everySeconds: Self.lookSeconds) { try await service.reconcilePayments(by: method) }
+          }
+          group.addTask {
+            await repeating(everySeconds: Self.lookSeconds) { try await service.reconcileOrders(by: method) }
+          }
+        }
+        group.addTask { await repeating(everySeconds: Self.cleaningSeconds, service.forgetExpiredRecords) }
       }
     }
   }
 
-  private func sweep(cleaning: Bool) async {
-    do {
-      while try await service.expireEnrollments() >= Limits.sweepRowsMax, !Task.isCancelled {}
-      while try await service.expireSessions() >= Limits.sweepRowsMax, !Task.isCancelled {}
-      while try await service.reconcilePayments() >= Limits.sweepRowsMax, !Task.isCancelled {}
-      while try await service.reconcileOrders() >= Limits.sweepRowsMax, !Task.isCancelled {}
-      if cleaning {
-        while try await service.forgetExpiredRecords() >= Limits.sweepRowsMax, !Task.isCancelled {}
+  /// Does the step for as long as it finds as much as one step takes, and again after a pause.
+  private func repeating(everySeconds seconds: Int, _ step: @Sendable () async throws -> Int) async {
+    while !Task.isCancelled {
+      do {
+        while try await step() >= Limits.sweepRowsMax, !Task.isCancelled {}
+      } catch {
+        logger.warning("the sweeper could not finish; it tries again", metadata: ["error": "\(error)"])
       }
-    } catch {
-      logger.warning("the sweeper could not finish; it tries again", metadata: ["error": "\(error)"])
+      try? await Task.sleep(for: .seconds(seconds))
     }
   }
 }

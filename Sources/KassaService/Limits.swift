@@ -66,7 +66,7 @@ package enum Limits {
   package static let credentialsEndSoonSeconds: Int64 = 7 * 86_400
   /// After this time without an outcome the session ends as FAILED; the outcome is asked for on and on.
   package static let outcomeUnknownSecondsMax: Int64 = 86_400
-  /// Attempts looked after at once: a silent provider takes up to `providerAnswerSeconds` for each.
+  /// Attempts by one method that are looked after at once: a silent provider takes up to `providerAnswerSeconds` for each.
   package static let outcomeChecksAtOnceMax = 16
   /// When a provider that denied is asked once more.
   package static let denialVerificationSeconds: Int64 = 60
@@ -91,9 +91,6 @@ package enum Limits {
   package static func askAgainSeconds(wanted: Int64) -> Int64 {
     min(max(wanted, askAgainSeconds.lowerBound), askAgainSeconds.upperBound)
   }
-
-  /// Sessions whose time has come, and whose providers are asked at once.
-  package static let expiriesAtOnceMax = 16
 
   /// The pause after so many refusals.
   package static func reversalRefusedPauseSeconds(after checks: Int) -> Int64 {

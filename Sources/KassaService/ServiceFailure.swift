@@ -49,7 +49,7 @@ package enum ServiceFailure: Error, Sendable {
   /// A payment on the device is under way.
   case devicePaymentInFlight
   /// The device has too many streams open.
-  case tooManyStreams
+  case tooManyStreams(of: String, max: Int)
 
   package enum AttemptScope: Sendable {
     case deployment(limit: Int64)

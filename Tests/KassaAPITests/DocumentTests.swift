@@ -1,3 +1,5 @@
+import Foundation
+import KassaAPI
 import KassaJSON
 import KassaTestSupport
 import Testing
@@ -29,6 +31,75 @@ struct DocumentTests {
       }
     }
     #expect(count > 60)
+  }
+
+  // MARK: Problems
+
+  private static let codes = ProblemCode.allCases.map(\.rawValue).sorted()
+
+  /// The rows of a table in Markdown whose first two columns are a code and its status.
+  private func rows(_ text: String) -> [String] {
+    text.split(separator: "\n").compactMap { line in
+      let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+      guard cells.count > 2, cells[0].hasPrefix("`"), Int(cells[1]) != nil else { return nil }
+      return "\(cells[0].filter { $0 != "`" }) \(cells[1])"
+    }.sorted()
+  }
+
+  /// The document's list and table of codes, and the page about errors, name exactly those that the source has.
+  @Test func everyCodeIsDescribed() throws {
+    let document = try APIDocument.compiledIn()
+    let schema = try #require(document.root["components"]?["schemas"]?["ProblemCode"])
+    let expected = ProblemCode.allCases.map { "\($0.rawValue) \($0.status)" }.sorted()
+    #expect((schema["enum"]?.elements.compactMap(\.text) ?? []).sorted() == Self.codes)
+    #expect(rows(schema["description"]?.text ?? "") == expected)
+    let page = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../docs/errors.md")
+    #expect(rows(try String(contentsOf: page.standardizedFileURL, encoding: .utf8)) == expected)
+  }
+
+  /// An example of a problem has the title and the status that its code has on the wire, and stands under that status.
+  @Test func examplesOfProblemsAreAsTheyAreAnswered() throws {
+    let document = try APIDocument.compiledIn()
+    var shown: Set<String> = []
+    for operation in document.operations {
+      for response in operation.node["responses"]?.members ?? [] {
+        for medium in try document.validator.resolved(response.value)["content"]?.members ?? [] {
+          for example in medium.value["examples"]?.members ?? [] {
+            guard let value = example.value["value"], let code = value["code"]?.text,
+              value["request_id"] != nil || value["correlation_id"] != nil
+            else { continue }
+            let place = "\(operation.id) \(response.name) \(example.name)"
+            let known = try #require(ProblemCode(rawValue: code), "\(place): \(code)")
+            #expect(response.name == "\(known.status)", "\(place)")
+            if value["request_id"] != nil {
+              #expect(value["title"]?.text == known.title, "\(place)")
+              #expect(value["status"]?.integer == Int64(known.status), "\(place)")
+            }
+            shown.insert(code)
+          }
+        }
+      }
+    }
+    // Every code that some operation answers has an example. A path that none has, and bytes that are no request, have no
+    // operation.
+    #expect(Set(Self.codes).subtracting(shown) == ["malformed_request", "method_not_allowed"])
+  }
+
+  /// Headers that go with a status, whatever the shape of its body.
+  @Test func problemsDescribeTheirHeaders() throws {
+    let document = try APIDocument.compiledIn()
+    let always = [
+      "401": ["WWW-Authenticate"], "429": ["Retry-After", "RateLimit", "RateLimit-Policy"], "503": ["Retry-After"],
+    ]
+    for operation in document.operations {
+      for response in operation.node["responses"]?.members ?? [] {
+        let headers = try document.validator.resolved(response.value)["headers"]
+        for name in always[response.name] ?? [] {
+          let header = try headers?[name].map(document.validator.resolved)
+          #expect(header?["required"]?.bool == true, "\(operation.id) \(response.name) \(name)")
+        }
+      }
+    }
   }
 
   @Test func everyOperationHasExamplesAndSummary() throws {
@@ -223,6 +294,19 @@ struct DocumentTests {
     let flawed = try await client.call("createRefund", ["order_id": order], json: ["refunded_amount": 0])
     #expect(flawed.status == 400 && flawed.json["error_code"] == "BAD_VALUE", "\(flawed)")
     #expect(try await client.call("getOrder", ["order_id": unknownID]).json["error_code"] == "NO_SUCH_ORDER")
+    for (operation, name, word) in [
+      ("getCapture", "capture_id", "NO_SUCH_CAPTURE"), ("getRefund", "refund_id", "NO_SUCH_REFUND"),
+    ] {
+      for id in [unknownID, order, "nonsense"] {
+        let missing = try await client.call(operation, ["order_id": order, name: id])
+        #expect(missing.json["error_code"]?.text == word && missing.code == "not_found", "\(id): \(missing)")
+      }
+      // The order comes first.
+      let foreign = try await client.call(operation, ["order_id": unknownID, name: unknownID])
+      #expect(foreign.status == 404 && foreign.json["error_code"] == "NO_SUCH_ORDER")
+    }
+    let nowhere = try await client.server.get("/ordermanagement/v1/orders/\(order)/shipments")
+    #expect(nowhere.status == 404 && nowhere.json["error_code"] == "NOT_FOUND", "\(nowhere)")
     #expect(try await client.call("cancelOrder", ["order_id": order]).json["error_code"] == "NOT_ALLOWED")
     let authorized = try await client.makeOrder(captured: "MANUAL")
     let fault: JSONValue = ["operation": "RELEASE", "fault": "UNREACHABLE"]

@@ -1,4 +1,5 @@
 import Foundation
+import KassaAPI
 import KassaJSON
 import KassaTestSupport
 import Testing
@@ -21,8 +22,9 @@ struct IdempotencyTests {
           let again = try await client.call(id, parameters, headers: key("k"), json: json)
           #expect(again.status == good && again.body == first.body && again.header("idempotent-replayed") == "true")
         }
-        #expect(try await client.call(id, parameters, headers: key("K"), json: json).body != first.body)
-        #expect(try await client.call(id, parameters, json: json).body != first.body)
+        for headers in [key("K"), []] where good != 204 {
+          #expect(try await client.call(id, parameters, headers: headers, json: json).body != first.body)
+        }
         // The body counts byte for byte.
         let other = try await client.call(
           id, parameters, headers: key("k") + [("content-type", "application/json")], body: json.bytes + [0x20])
@@ -39,6 +41,39 @@ struct IdempotencyTests {
       let replay = try await client.call("createEnrollment", headers: key("once"), json: json)
       #expect(replay.body == enrollment.body && replay.json["status"] == "PENDING")
       #expect(try await client.call("listEnrollments", query: "metadata=n:1").json["total_elements"] == 0)
+    }
+  }
+
+  /// What happens outside of the store happens once too.
+  @Test func theClockMovesOnceAndAFaultIsPlannedOnce() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let hour: JSONValue = ["advance_seconds": 3600]
+      let first = try await client.call("moveClock", headers: key("hour"), json: hour)
+      let again = try await client.call("moveClock", headers: key("hour"), json: hour)
+      #expect(first.status == 200 && again.body == first.body && again.header("idempotent-replayed") == "true")
+      #expect(try await client.call("getClock").json["offset_seconds"] == first.json["offset_seconds"])
+      _ = try await client.call("moveClock", headers: key("another"), json: hour)
+      #expect(try await client.call("getClock").json["offset_seconds"] != first.json["offset_seconds"])
+
+      let fault: JSONValue = ["operation": "START", "fault": "UNREACHABLE"]
+      for _ in 0..<3 {
+        #expect(try await client.call("planCardFault", headers: key("fault"), json: fault).status == 204)
+      }
+      #expect(try await client.call("listCardFaults").json["content"]?.elements.count == 1)
+    }
+  }
+
+  /// A tap whose answer was lost is told of once more, instead of being too late.
+  @Test func aTapIsToldOfAgain() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let good = try #require(try await client.knownGoodCall("simulateTap"))
+      let first = try await client.call("simulateTap", good.parameters, headers: key("tap"))
+      #expect(first.status == 200 && first.json["status"] == "FINALIZED")
+      let again = try await client.call("simulateTap", good.parameters, headers: key("tap"))
+      #expect(again.body == first.body && again.header("idempotent-replayed") == "true")
+      #expect(try await client.call("simulateTap", good.parameters).code == "session_finalized")
     }
   }
 
@@ -78,6 +113,71 @@ struct IdempotencyTests {
       let replay = try await client.call("createLocation", as: .key(second.key), headers: key("scope"), json: name)
       #expect(replay.body == location.body && replay.header("idempotent-replayed") == "true")
     }
+  }
+
+  /// The ids of a path in another spelling name the same: a refund that is repeated so is not another.
+  @Test func thePathsIDsAreReadInAnyCase() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let order = try await client.makeOrder()
+      let json: JSONValue = ["refunded_amount": 100]
+      let first = try await client.call("createRefund", ["order_id": order], headers: key("back"), json: json)
+      #expect(first.status == 201 && first.header("idempotent-replayed") == nil)
+      let again = try await client.call(
+        "createRefund", ["order_id": order.uppercased()], headers: key("back"), json: json)
+      #expect(again.status == 201 && again.header("idempotent-replayed") == "true", "\(again)")
+      #expect(again.header("refund-id") == first.header("refund-id"))
+      #expect(try await client.call("getOrder", ["order_id": order]).json["refunded_amount"] == 100)
+      // Of another order it is another request.
+      let other = try await client.makeOrder()
+      let fresh = try await client.call("createRefund", ["order_id": other], headers: key("back"), json: json)
+      #expect(fresh.status == 201 && fresh.header("idempotent-replayed") == nil)
+
+      let webhook = try await client.makeWebhook()
+      let rotated = try await client.call("rotateWebhookSecret", ["id": webhook], headers: key("turn"))
+      let repeated = try await client.call("rotateWebhookSecret", ["id": webhook.uppercased()], headers: key("turn"))
+      #expect(repeated.body == rotated.body && repeated.header("idempotent-replayed") == "true")
+    }
+  }
+
+  /// The query says what is asked for as the body does.
+  @Test func theQueryBelongsToTheRequest() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let device = try await client.makeSimulatedDevice().id
+      let (here, body) = (try await client.firstLocation(), APIClient.sessionBody(device))
+      let first = try await client.call("createSession", query: "location_id=\(here)", headers: key("q"), json: body)
+      #expect(first.status == 200)
+      let again = try await client.call("createSession", query: "location_id=\(here)", headers: key("q"), json: body)
+      #expect(again.body == first.body && again.header("idempotent-replayed") == "true")
+      for other in ["location_id=\(unknownID)", "location_id=\(here)&x=1", nil] {
+        let refused = try await client.call("createSession", query: other, headers: key("q"), json: body)
+        #expect(refused.status == 422 && refused.code == "idempotency_key_reused", "\(other ?? ""): \(refused)")
+      }
+      // An empty one is none.
+      let plain = try await client.call("createSession", headers: key("plain"), json: body)
+      let empty = try await client.call("createSession", query: "", headers: key("plain"), json: body)
+      #expect(empty.body == plain.body && empty.header("idempotent-replayed") == "true")
+    }
+  }
+
+  /// What a database holds of earlier requests is found again: without a query the hash is that of the body alone, of which
+  /// these are from elsewhere.
+  @Test func withoutAQueryTheHashIsTheBodys() {
+    let (object, nothing) = (Array("{}".utf8), [UInt8]())
+    func text(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+    for query in [nil, ""] {
+      #expect(
+        text(RequestContent.hash(object, query: query))
+          == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")
+      #expect(
+        text(RequestContent.hash(nothing, query: query))
+          == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    }
+    let all = [nil, "a", "b", "a=1"].flatMap { query in
+      [object, nothing].map { RequestContent.hash($0, query: query) }
+    }
+    #expect(Set(all).count == all.count)
   }
 
   @Test func keysAreVisibleASCII() async throws {

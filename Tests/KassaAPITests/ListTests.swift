@@ -177,6 +177,18 @@ struct ListTests {
         #expect(Set(ids(answer, "id")) == Set(expected), "\(query)")
         #expect(answer.json["total_elements"]?.integer == Int64(expected.count), "\(query)")
       }
+      // A value that would make one character with the colon before it: a combining mark, a joiner, a variation selector.
+      for value in ["\u{301}a", "\u{200d}b", "\u{fe0f}c", "\u{20e3}"] {
+        let metadata: JSONValue = ["mark": .string(value)]
+        let device = try await make(second, metadata)
+        let enrollment = try await client.makeEnrollment(["location_id": .string(second), "metadata": metadata]).id
+        let encoded = value.utf8.map { "%\($0 < 16 ? "0" : "")\(String($0, radix: 16))" }.joined()
+        let query = "metadata=mark:\(encoded)"
+        #expect(ids(try await client.call("listDevices", query: query), "id") == [device], "\(query)")
+        let enrollments = try await client.call("listEnrollments", query: "\(query)&include_consumed=false")
+        #expect(ids(enrollments, "enrollment_id") == [enrollment], "\(query)")
+        #expect(try await client.call("deleteDevice", ["id": device]).status == 204)
+      }
       // A change moves it from one list to the other, and PUT replaces.
       let moved = try await client.call("updateDevice", ["id": a], json: ["metadata": ["store": "9"]])
       #expect(moved.json["location_id"] == nil && moved.json["metadata"] == ["store": "9"])

@@ -57,8 +57,16 @@ struct RequestRulesTests {
         #expect(answer.status == 403 && answer.code == "merchant_mismatch", "\(wrong): \(answer)")
         #expect(!answer.text.contains(server.merchantID) && !answer.text.contains(other.id))
       }
-      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID)]
-      #expect(try await client.call("listDevices", headers: twice).code == "invalid_header")
+      // More than once it must be right each time. Of an operation that documents no 400, too.
+      let twice = [("x-merchant-id", server.merchantID), ("x-merchant-id", server.merchantID.uppercased())]
+      for operation in ["listDevices", "getAccount"] {
+        #expect(try await client.call(operation, headers: twice).status == 200)
+        for more in [other.id, ""] {
+          for headers in [twice + [("x-merchant-id", more)], [("x-merchant-id", more)] + twice] {
+            #expect(try await client.call(operation, headers: headers).code == "merchant_mismatch", "\(headers)")
+          }
+        }
+      }
       // It never selects a tenant, and a wrong key is wrong first.
       let foreign = try await client.call("listDevices", as: .key("kassa_test_api_x"), headers: [twice[0]])
       #expect(foreign.status == 401)
@@ -253,7 +261,40 @@ struct RequestRulesTests {
     }
   }
 
+  /// A notification that is not the provider's: the route takes no key, and does not ask for one.
+  @Test func aForgedNotificationIsNotAskedForAKey() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let parameters = ["method": "klarna", "merchant_id": server.merchantID]
+      let answer = try await client.call("notifyOfMethod", parameters, body: Array("forged".utf8))
+      #expect(answer.status == 401 && answer.header("www-authenticate") == #"Notification realm="kassa""#)
+      #expect(answer.json["detail"]?.text?.contains("key") == false, "\(answer)")
+    }
+  }
+
   // MARK: Limits
+
+  @Test(.timeLimit(.minutes(2))) func notificationsAreCountedByAddress() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      // Of no merchant, so that nothing is looked up.
+      let parameters = ["method": "card", "merchant_id": "nobody"]
+      var refused: HTTPAnswer?
+      while refused == nil {
+        let answers = try await withThrowingTaskGroup { group in
+          for _ in 0..<100 { group.addTask { try await client.call("notifyOfMethod", parameters, body: []) } }
+          return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(answers.allSatisfy { $0.status == 404 || $0.status == 429 })
+        refused = answers.first { $0.status == 429 }
+      }
+      let answer = try #require(refused)
+      #expect(answer.code == "rate_limited")
+      #expect(answer.json["detail"] == "at most 100 notifications from one address a second")
+      #expect(answer.header("ratelimit-policy") == #""rate_limited";q=100;w=1"#)
+      #expect(answer.header("retry-after") == "1")
+    }
+  }
 
   @Test func tooManyRequestsAreRefusedWithAWait() async throws {
     try await withServer("playground", ["--requests-per-second-per-merchant", "5"]) { server in
@@ -266,7 +307,7 @@ struct RequestRulesTests {
         if answer.status == 429 { refused = answer } else { #expect(answer.status == 200) }
       }
       let answer = try #require(refused)
-      #expect(answer.code == "rate_limited")
+      #expect(answer.code == "rate_limited" && answer.json["detail"] == "at most 5 requests of one merchant a second")
       let wait = try #require(answer.header("retry-after").flatMap { Int($0) })
       #expect((1...2).contains(wait))
       #expect(answer.header("ratelimit-policy") == #""rate_limited";q=5;w=1"#)
@@ -279,5 +320,80 @@ struct RequestRulesTests {
       #expect(try await client.call("listLocations", on: connection).status == 200)
       await connection.close()
     }
+  }
+
+  /// A phone that asks without a pause is told to wait, and its merchant's others are not.
+  @Test func aPhoneThatAsksTooOftenIsToldToWait() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let (device, other) = (try await client.makeSimulatedDevice(), try await client.makeSimulatedDevice())
+      let call = HTTPCall("GET", "/pos/v1/device", headers: [("authorization", "Bearer \(device.token)")])
+      let answers = try await pipelined(call, count: 400, server)
+      let refused = try #require(answers.first { $0.status != 200 })
+      #expect(refused.status == 429 && refused.code == "rate_limited" && refused.header("retry-after") != nil)
+      #expect(refused.json["detail"] == "at most 50 requests of one device a second")
+      // A burst is none of it.
+      #expect(answers.prefix(100).allSatisfy { $0.status == 200 })
+      #expect(try await client.call("getOwnDevice", as: .bearer(other.token)).status == 200)
+      #expect(try await client.call("listLocations").status == 200)
+    }
+  }
+
+  /// Who tries tokens without end is told to wait before the database is asked; who pairs is not counted.
+  @Test func registrationsThatPairNothingAreLimited() async throws {
+    try await withServer { server in
+      let body: JSONValue = [
+        "enrollment_token": .string(String(repeating: "x", count: 43)), "hardware_id": "h", "platform": "ANDROID",
+      ]
+      let call = HTTPCall("POST", "/pos/v1/devices", json: body)
+      let answers = try await withThrowingTaskGroup(of: [HTTPAnswer].self) { group in
+        for _ in 0..<4 { group.addTask { try await pipelined(call, count: 300, server) } }
+        return try await group.reduce(into: []) { $0 += $1 }
+      }
+      let refused = answers.filter { $0.status == 429 }
+      #expect(refused.count > 0 && answers.count - refused.count >= 600)
+      #expect(refused.allSatisfy { $0.code == "rate_limited" && $0.header("retry-after") != nil })
+      let words: JSONValue = "at most 600 registrations that pair nothing from one address a minute"
+      #expect(refused.first?.json["detail"] == words)
+      #expect(refused.first?.header("ratelimit-policy") == #""rate_limited";q=600;w=60"#)
+      #expect(answers.allSatisfy { $0.status == 429 || $0.code == "enrollment_code_invalid" })
+    }
+  }
+
+  @Test(.timeLimit(.minutes(2))) func aMerchantMayHaveSixteenStreamsOfEvents() async throws {
+    try await withServer { server in
+      let call = HTTPCall(
+        "GET", "/portal/v1/events", headers: [server.authorization(), ("accept", "text/event-stream")])
+      var streams: [EventStream] = []
+      for number in 0..<16 {
+        let stream = try await EventStream.open(port: server.port, call)
+        try #require(stream.isStream, "stream \(number)")
+        streams.append(stream)
+      }
+      while try await !server.send(HTTPCall("GET", "/metrics")).text.contains("kassa_open_streams 16\n") {
+        try await Task.sleep(for: .milliseconds(20))
+      }
+      let refused = try await server.send(call)
+      #expect(refused.status == 429 && refused.code == "too_many_streams" && refused.header("retry-after") != nil)
+      let other = try await server.makeMerchant()
+      let others = try await EventStream.open(
+        port: server.port,
+        HTTPCall(
+          "GET", "/portal/v1/events",
+          headers: [("authorization", "Basic \(other.apiKey)"), ("accept", "text/event-stream")]))
+      #expect(others.isStream)
+      for stream in streams + [others] { await stream.close() }
+    }
+  }
+
+  /// Sends all at once on one connection.
+  private func pipelined(_ call: HTTPCall, count: Int, _ server: ServerProcess) async throws -> [HTTPAnswer] {
+    let connection = try await server.connect()
+    let bytes = call.head(host: "x") + (call.body ?? [])
+    try await connection.write(Array(repeatElement(bytes, count: count).joined()))
+    var answers: [HTTPAnswer] = []
+    for _ in 0..<count { answers.append(try await connection.answer()) }
+    await connection.close()
+    return answers
   }
 }

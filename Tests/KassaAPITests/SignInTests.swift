@@ -102,6 +102,10 @@ import Testing
         ([Self.proof, ("origin", own), ("sec-fetch-site", "cross-site")], 403),
         ([("kassa-portal", "0")], 403),
         ([("kassa-portal", "")], 403),
+        // Each is said once.
+        ([Self.proof, Self.proof], 403),
+        ([Self.proof, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")], 403),
+        ([Self.proof, ("origin", own), ("origin", own)], 403),
       ] {
         #expect(try await me(client, [cookie] + headers).status == status, "\(headers)")
       }

@@ -233,6 +233,50 @@ struct StrictBodyTests {
     }
   }
 
+  /// A flaw hides no other: not one of the query those of the body, nor one of a field what does not add up.
+  @Test func noFlawHidesAnother() async throws {
+    try await withServer { server in
+      let client = try APIClient(server)
+      let good = APIClient.sessionBody(try await client.makeSimulatedDevice().id)
+      let line = try #require(good["order_items"]?.elements.first)
+      func lines(_ lines: JSONValue...) -> JSONValue { good.setting("order_items", to: .array(lines)) }
+      let cases: [(query: String?, json: JSONValue, fields: [String])] = [
+        ("location_id=here", good.setting("device_id", to: nil), ["device_id", "location_id"]),
+        ("location_id=%ff", good.setting("order_amount", to: 0), ["order_amount", "query"]),
+        ("location_id=here", good.setting("order_amount", to: 1), ["location_id", "order_amount"]),
+        (nil, good.setting("device_id", to: nil).setting("order_amount", to: 1), ["device_id", "order_amount"]),
+        (
+          nil, good.setting("purchase_currency", to: "kr").setting("order_tax_amount", to: 1),
+          ["order_tax_amount", "purchase_currency"]
+        ),
+        // A line that cannot be read hides neither its own figures nor those of others.
+        (
+          nil,
+          lines(
+            line.setting("name", to: nil).setting("total_amount", to: 9999), line.setting("total_tax_amount", to: 1)),
+          ["order_amount", "order_items[0].name", "order_items[0].total_amount", "order_items[1].total_tax_amount"]
+        ),
+        (
+          nil, lines(line.setting("unit_price", to: "x"), line.setting("quantity", to: 3), 7),
+          ["order_items[0].unit_price", "order_items[1].total_amount", "order_items[2]"]
+        ),
+        // What is wrong with a figure is said once, and what hangs on it is left.
+        (nil, lines(line.setting("quantity", to: 0)), ["order_items[0].quantity"]),
+        (nil, lines(line.setting("total_discount_amount", to: -1)), ["order_items[0].total_discount_amount"]),
+        (nil, lines(line.setting("total_amount", to: "1")), ["order_items[0].total_amount"]),
+        (
+          nil, lines(line.setting("type", to: "gift").setting("unit_price", to: -5000)),
+          ["order_items[0].total_amount", "order_items[0].type"]
+        ),
+      ]
+      for (query, json, fields) in cases {
+        let answer = try await client.call("createSession", query: query, json: json)
+        #expect(answer.status == 400 && answer.failingFields == fields, "\(query ?? "") \(fields): \(answer)")
+      }
+      #expect(try await client.call("createSession", json: good).status == 200)
+    }
+  }
+
   /// A code or token that cannot be one is answered as one that is not there (contract, section 3).
   @Test func anyTextIsReadAsACode() async throws {
     try await withServer("playground", ["--code-attempts-per-source-per-minute", "1000"]) { server in
@@ -256,19 +300,29 @@ struct StrictBodyTests {
     }
   }
 
-  /// Only what is too long is refused of the device's name (contract, section 3).
-  @Test func deviceNamesMayBeEmpty() async throws {
+  /// A device's name is like every other: 1 to 100 characters, or left out.
+  @Test func deviceNamesHaveOneToAHundredCharacters() async throws {
     try await withServer { server in
       let client = try APIClient(server)
-      for name in ["", String(repeating: "å", count: 100)] {
+      func register(_ name: JSONValue?) async throws -> HTTPAnswer {
         let code = try await client.makeEnrollment().code
-        let answer = try await client.call(
-          "registerDevice",
-          json: [
-            "enrollment_code": .string(code), "hardware_id": .string(String(repeating: "h", count: 255)),
-            "platform": "TERMINAL", "name": .string(name),
-          ])
+        let json: JSONValue = [
+          "enrollment_code": .string(code), "hardware_id": .string(String(repeating: "h", count: 255)),
+          "platform": "TERMINAL",
+        ]
+        return try await client.call("registerDevice", json: json.setting("name", to: name))
+      }
+      for name in ["å", String(repeating: "å", count: 100)] {
+        let answer = try await register(.string(name))
         #expect(answer.status == 201 && answer.json["name"]?.text == name, "\(answer)")
+      }
+      for leftOut in [nil, JSONValue.null] {
+        let answer = try await register(leftOut)
+        #expect(answer.status == 201 && answer.json["name"] == nil, "\(answer)")
+      }
+      for name in ["", String(repeating: "å", count: 101)] {
+        let answer = try await register(.string(name))
+        #expect(answer.status == 400 && answer.failingFields == ["name"], "\(answer)")
       }
     }
   }

@@ -39,6 +39,61 @@ import Testing
       ])
   }
 
+  /// What was left out or could not be read hides nothing that can be said without it, and nothing is said of what hangs on
+  /// it.
+  @Test func whatIsNotKnownHidesNothingElse() {
+    var right = Cart.Figures()
+    right.isDiscount = false
+    right.quantity = 2
+    right.unitPrice = 500
+    right.totalAmount = 1000
+    right.totalDiscountAmount = 0
+    right.taxRate = 2500
+    right.totalTaxAmount = 200
+    func paths(_ change: (inout Cart.Figures) -> Void = { _ in }, amount: Int64? = 2000, tax: Int64? = 400) -> [String]
+    {
+      var changed = right
+      change(&changed)
+      return Cart.flaws(orderAmount: amount, lines: [right, changed], orderTaxAmount: tax).map(\.path)
+    }
+    #expect(paths() == [])
+    #expect(paths(amount: nil, tax: nil) == [])
+    #expect(paths(amount: nil, tax: 1) == ["order_tax_amount"])
+    #expect(paths(amount: 1, tax: nil) == ["order_amount"])
+    #expect(paths({ $0 = Cart.Figures() }, amount: 1, tax: 1) == [])
+    #expect(paths({ $0.totalAmount = nil }, amount: 1, tax: 1) == ["order_tax_amount"])
+    #expect(paths({ $0.totalTaxAmount = nil }, amount: 1, tax: 1) == ["order_amount"])
+    #expect(paths({ $0.totalTaxAmount = 100 }, tax: 300) == ["order_items[1].total_tax_amount"])
+    func lowTax(_ line: inout Cart.Figures) {
+      line.taxRate = nil
+      line.totalTaxAmount = 100
+    }
+    #expect(paths(lowTax, tax: 300) == [])
+    func lower(without unknown: WritableKeyPath<Cart.Figures, Int64?>? = nil) -> [String] {
+      func change(_ line: inout Cart.Figures) {
+        line.totalAmount = 900
+        line.totalTaxAmount = 180
+        if let unknown { line[keyPath: unknown] = nil }
+      }
+      return paths(change, amount: 1900, tax: 380)
+    }
+    #expect(lower() == ["order_items[1].total_amount"])
+    for unknown in [\Cart.Figures.quantity, \.unitPrice, \.totalDiscountAmount] {
+      #expect(lower(without: unknown) == [])
+    }
+    func negative(_ isDiscount: Bool?) -> [String] {
+      func change(_ line: inout Cart.Figures) {
+        line.isDiscount = isDiscount
+        line.unitPrice = -500
+        line.totalAmount = -1000
+        line.totalTaxAmount = -200
+      }
+      return paths(change, amount: 0, tax: 0)
+    }
+    #expect(negative(false) == ["order_items[1].unit_price", "order_items[1].total_amount"])
+    #expect(negative(true) == [] && negative(nil) == [])
+  }
+
   @Test func onlyADiscountMayBeNegative() throws {
     for kind in Cart.Kind.allCases.map(Optional.some) + [nil] {
       let found = try paths(900, [Make.line(unitPrice: 1000), Make.line(type: kind, unitPrice: -100)])

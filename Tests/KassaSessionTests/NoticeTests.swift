@@ -89,29 +89,30 @@ import Testing
     await shop.close()
   }
 
-  /// Sessions whose time has come are ended side by side: a provider that takes long holds up a few, not all.
-  @Test(.timeLimit(.minutes(2))) func sessionsExpireSideBySide() async throws {
+  /// Attempts of sessions whose time has come are ended side by side: a provider that takes long holds up a few, not all.
+  @Test(.timeLimit(.minutes(2))) func attemptsAreEndedSideBySide() async throws {
     let gathering = Mutex<GatheringProvider?>(nil)
     let shop = try await Shop(before: { cards in
-      let provider = GatheringProvider(cards, parties: Limits.expiriesAtOnceMax)
+      let provider = GatheringProvider(cards, parties: Limits.outcomeChecksAtOnceMax)
       gathering.withLock { $0 = provider }
       return provider
     })
     let provider = try #require(gathering.withLock { $0 })
-    let devices = try await shop.pair(Limits.expiriesAtOnceMax + 4)
+    let devices = try await shop.pair(Limits.outcomeChecksAtOnceMax + 4)
     var sessions: [SessionID] = []
     for device in devices { sessions.append(try await shop.awaiting(on: device).session) }
     shop.clock.advance(seconds: Limits.sessionSeconds + 1)
     #expect(try await shop.service.expireSessions() == devices.count)
+    #expect(try await shop.service.reconcilePayments() == devices.count)
     // One after the other they would never have met, and none would have been ended by its provider's word.
     for session in sessions { #expect(try await shop.session(session).state.name == .expired) }
-    #expect(provider.atOnceMax == Limits.expiriesAtOnceMax)
+    #expect(provider.atOnceMax == Limits.outcomeChecksAtOnceMax)
     await shop.close()
   }
 }
 
 /// Passes all on to the card network.
-private protocol PassingProvider: PaymentProvider {
+protocol PassingProvider: PaymentProvider {
   var cards: SimulatedCardProvider { get }
 }
 

@@ -95,11 +95,12 @@ import Testing
       #expect(
         try await flaws {
           _ = try await service.replacePaymentMethod(.swish, with: wanted(["payee": "1", "key": ""]), as: me)
-        } == ["settings.key"])
+        } == ["settings.key", "settings.payee"])
       let tooMuch = String(repeating: "x", count: Limits.providerSettingBytesMax + 1)
       for (settings, paths) in [
         (["payee": "9", "key": "k"], ["settings.payee"]),
         (["payee": "123", "key": "k", "kay": "k", "Payee": "1"], ["settings.Payee", "settings.kay"]),
+        (["payee": "9", "key": "k", "kay": "k"], ["settings.kay", "settings.payee"]),
         (["payee": tooMuch, "key": "k"], ["settings.payee"]),
       ] {
         #expect(

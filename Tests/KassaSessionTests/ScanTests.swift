@@ -118,6 +118,7 @@ final class Notes: Sendable {
       #expect(view.payment.waitsUntil == view.session.expiresAt)
       shop.clock.advance(seconds: 60)
       _ = try await shop.service.expireSessions()
+      _ = try await shop.service.reconcilePayments()
       #expect(try await shop.session(id).state == .expired)
       #expect(network.netTaken == 0)
       try await shop.rest()

@@ -140,6 +140,7 @@ import Testing
     }
     shop.clock.advance(seconds: Limits.sessionSeconds)
     _ = try await shop.service.expireSessions()
+    _ = try await shop.service.reconcilePayments()
     #expect(try await shop.session(id).state.name == (isPaidMeanwhile ? .finalized : .expired))
     #expect(try await shop.charge(payment)?.state == (isPaidMeanwhile ? .charged : .voided))
     try await expectSound(id, in: shop)
@@ -363,7 +364,13 @@ import Testing
     shop.clock.advance(seconds: Limits.sessionSeconds)
     let services = [shop.service, shop.service(over: shop.store), shop.service(over: shop.store)]
     let ended = try await withThrowingTaskGroup(of: Int.self) { group in
-      for service in services { group.addTask { try await service.expireSessions() } }
+      for service in services {
+        group.addTask {
+          let ended = try await service.expireSessions()
+          _ = try await service.reconcilePayments()
+          return ended
+        }
+      }
       return try await group.reduce(0, +)
     }
     #expect(ended == sessions.count)

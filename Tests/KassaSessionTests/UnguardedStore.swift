@@ -134,8 +134,8 @@ private struct UnguardedOrders: OrderTable {
   func hasOpenMovement(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool {
     try inner.hasOpenMovement(by: method, of: merchant)
   }
-  func dueMovements(at now: Timestamp, limit: Int) throws -> [OrderMovement] {
-    try inner.dueMovements(at: now, limit: limit)
+  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement] {
+    try inner.dueMovements(at: now, by: method, limit: limit)
   }
   func insert(_ movement: OrderMovement) throws { try inner.insert(movement) }
   func save(_ movement: OrderMovement) throws { try inner.save(movement) }

@@ -17,7 +17,7 @@ struct Answer: Sendable {
   var writeStream: (@Sendable (inout any ResponseBodyWriter) async throws -> Void)?
 
   static func json(_ status: Int = 200, _ body: [UInt8]) -> Answer {
-    Answer(status: status, contentType: "application/json", body: body)
+    Answer(status: status, contentType: status == 204 ? nil : "application/json", body: body)
   }
 
   static func text(_ text: String, type: String) -> Answer {

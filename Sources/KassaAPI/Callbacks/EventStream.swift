@@ -21,10 +21,17 @@ enum EventStream {
       start = cursor
     }
     let (service, principal, connection) = (call.service, call.principal, call.call.connection)
-    let (hooks, first) = (call.call.api.hooks, start)
+    let (hooks, streams, first) = (call.call.api.hooks, call.call.api.eventStreams, start)
+    guard streams.count(of: principal.merchantID) < APILimits.eventStreamsPerMerchantMax else {
+      throw ServiceFailure.tooManyStreams(of: "merchant", max: APILimits.eventStreamsPerMerchantMax)
+    }
     return .stream { writer in
       hooks.openStreams(+1)
-      defer { hooks.openStreams(-1) }
+      streams.change(principal.merchantID, by: +1)
+      defer {
+        hooks.openStreams(-1)
+        streams.change(principal.merchantID, by: -1)
+      }
       let ticks = StreamTicks(seconds: APILimits.heartbeatSeconds, connection: connection) { wake in
         service.commits.listen(wake)
       }

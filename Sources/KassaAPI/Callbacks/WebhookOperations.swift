@@ -10,11 +10,12 @@ enum WebhookOperations {
       let body = try await call.body()
       let input = try WebhookWire.input(body.object)
       let created = try await call.service.createWebhook(
-        input.details, as: call.principal, once: try call.once(body, render: WebhookWire.created))
+        input.details, enabled: input.enabled ?? true, as: call.principal,
+        once: try call.once(body, render: WebhookWire.created))
       return .answered(created, render: WebhookWire.created)
     },
     .merchant("listWebhooks", .get, "/portal/v1/webhooks") { call in
-      var query = try call.query
+      var query = call.query
       let page = query.page(sizeMax: APILimits.pageSizeMax)
       try query.finish()
       let found = try await call.service.webhooks(page, as: call.principal)
@@ -54,7 +55,7 @@ enum WebhookOperations {
     },
     .merchant("listWebhookDeliveries", .get, "/portal/v1/webhooks/{id}/deliveries") { call in
       let id: WebhookID = try call.call.pathID("id")
-      var query = try call.query
+      var query = call.query
       let state = query.choice("status", CallbackDelivery.StateName.self)
       let page = query.page(sizeMax: APILimits.deliveryPageSizeMax)
       try query.finish()
@@ -69,7 +70,7 @@ enum WebhookOperations {
       return .answered(resent, render: DeliveryWire.resent)
     },
     .merchant("listEvents", .get, "/portal/v1/events") { call in
-      var query = try call.query
+      var query = call.query
       let limit = query.integer("limit", 1...Int64(APILimits.pageSizeMax), default: Int64(APILimits.feedSizeDefault))
       let given = query.eventCursor("after")
       try query.finish()
@@ -86,7 +87,7 @@ extension MerchantCall {
   fileprivate func onceWithoutBody<Output>(
     render: @escaping @Sendable (Output) -> RenderedAnswer
   ) throws -> IdempotentRequest<Output>? {
-    try once(RequestBodyContent(bytes: [], object: JSONObject()), render: render)
+    try once(.none, render: render)
   }
 }
 

@@ -7,8 +7,11 @@ enum DeviceOperations {
   static let all: [Operation] = [
     .open("registerDevice", .post, "/pos/v1/devices", body: .json(bytesMax: APILimits.registrationBodyBytesMax)) {
       call in
+      let (limiter, source) = (call.call.api.registrationLimiter, call.call.source)
+      try limiter.take(source, nowNanoseconds: monotonicNanoseconds())
       let input = try DeviceWire.registration(try await call.body().object, call: call.call)
       let registered = try await call.service.registerDevice(input)
+      limiter.giveBack(source)
       let now = call.service.now
       return .json(201, jsonObject { DeviceWire.write(registered, at: now, &$0) })
     },
@@ -17,7 +20,7 @@ enum DeviceOperations {
       return .json(200, jsonObject { DeviceWire.write(call.principal.device, at: now, &$0) })
     },
     .merchant("listDevices", .get, "/ipp/v1/devices", key: .within) { call in
-      var query = try call.query
+      var query = call.query
       let filter = DeviceFilter(
         locationID: query.identifier("location_id", of: Location.self), metadata: query.metadata())
       let page = query.page(sizeMax: APILimits.pageSizeMax)

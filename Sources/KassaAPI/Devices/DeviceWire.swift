@@ -17,7 +17,7 @@ enum DeviceWire {
     }
     let hardwareID = fields.requiredText("hardware_id", characters: 1...APILimits.hardwareIDCharactersMax)
     let platform = fields.requiredChoice("platform", Device.Platform.self)
-    let name = fields.text("name", characters: 0...APILimits.nameCharactersMax)
+    let name = fields.text("name", characters: 1...APILimits.nameCharactersMax)
     let registrationID = fields.identifier("registration_id", of: RegisterDevice.self)
     var thumbprint: [UInt8]?
     if let jwk = fields.object("public_key") {

@@ -13,7 +13,7 @@ enum EnrollmentOperations {
       return .answered(created, render: EnrollmentWire.created)
     },
     .merchant("listEnrollments", .get, "/ipp/v1/enrollments", key: .within) { call in
-      var query = try call.query
+      var query = call.query
       let filter = EnrollmentFilter(
         locationID: query.identifier("location_id", of: Location.self), metadata: query.metadata(),
         includesConsumed: query.boolean("include_consumed", default: true))

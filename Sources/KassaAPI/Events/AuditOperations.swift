@@ -7,7 +7,7 @@ import KassaStore
 enum AuditOperations {
   static let all: [Operation] = [
     .merchant("listAuditEntries", .get, "/portal/v1/audit-entries") { call in
-      var query = try call.query
+      var query = call.query
       let size = query.integer(
         "page_size", 1...Int64(APILimits.pageSizeMax), default: Int64(APILimits.pageSizeDefault))
       let before = query.integer("cursor", 1...Int64.max, default: .max)

@@ -7,7 +7,7 @@ import KassaStore
 enum LocationOperations {
   static let all: [Operation] = [
     .merchant("listLocations", .get, "/ipp/v1/locations") { call in
-      var query = try call.query
+      var query = call.query
       let page = query.page(sizeMax: APILimits.pageSizeMax)
       try query.finish()
       let found = try await call.service.locations(page, as: call.principal)

@@ -7,7 +7,7 @@ import KassaStore
 enum APIKeyOperations {
   static let all: [Operation] = [
     .merchant("listAPIKeys", .get, "/portal/v1/api-keys") { call in
-      var query = try call.query
+      var query = call.query
       let page = query.page(sizeMax: APILimits.pageSizeMax)
       try query.finish()
       let found = try await call.service.apiKeys(page, as: call.principal)

@@ -30,7 +30,7 @@ enum OrderOperations {
       return .json(200, writer.bytes)
     },
     .merchant("getCapture", .get, order + "/captures/{capture_id}") { call in
-      try await found("capture_id", call) { $0.captures }
+      try await found("capture_id", .capture, call) { $0.captures }
     },
     .merchant("createRefund", .post, order + "/refunds", body: .json) { call in
       let id = try call.call.pathOrderID()
@@ -41,14 +41,17 @@ enum OrderOperations {
       return made(moved, of: id, path: "refunds", header: .refundID, call)
     },
     .merchant("getRefund", .get, order + "/refunds/{refund_id}") { call in
-      try await found("refund_id", call) { $0.refunds }
+      try await found("refund_id", .refund, call) { $0.refunds }
     },
     .merchant("cancelOrder", .post, order + "/cancel") { call in
-      try await call.service.cancelOrder(try call.call.pathOrderID(), as: call.principal)
-      return .noContent
+      let id = try call.call.pathOrderID()
+      return try await call.answerOnce(header: try call.idempotencyHeader, status: 204) {
+        try await call.service.cancelOrder(id, as: call.principal)
+        return []
+      }
     },
     .merchant("listOrders", .get, "/portal/v1/orders") { call in
-      var query = try call.query
+      var query = call.query
       let filter = OrderFilter(
         sessionID: query.identifier("session_id", of: Session.self),
         status: query.choice("status", Order.Status.self), merchantReference1: query.single("merchant_reference1"))
@@ -74,12 +77,13 @@ enum OrderOperations {
   }
 
   private static func found(
-    _ name: String, _ call: MerchantCall, _ movements: (OrderView) -> [OrderMovement]
+    _ name: String, _ kind: OrderMovement.Kind, _ call: MerchantCall, _ movements: (OrderView) -> [OrderMovement]
   ) async throws -> Answer {
-    let order = try call.call.pathOrderID()
-    let id: OrderMovementID = try call.call.pathID(name)
-    let view = try await call.service.orderView(order, as: call.principal)
-    guard let movement = movements(view).first(where: { $0.id == id }) else { throw ServiceFailure.notFound }
+    let view = try await call.service.orderView(try call.call.pathOrderID(), as: call.principal)
+    let id = call.call.pathParameters[name].flatMap(OrderMovementID.init(text:))
+    guard let movement = movements(view).first(where: { $0.id == id }) else {
+      throw RequestFailure.noSuchMovement(kind)
+    }
     return .json(200, jsonObject { OrderWire.write(movement, &$0) })
   }
 }
@@ -93,10 +97,14 @@ extension Call {
 }
 
 extension MerchantCall {
-  /// What the vendor's or the usual idempotency key asks for.
+  /// The vendor's, or the usual one.
+  fileprivate var idempotencyHeader: HTTPField.Name {
+    get throws { try call.header(.vendorIdempotencyKey) == nil ? .idempotencyKey : .vendorIdempotencyKey }
+  }
+
+  /// What the idempotency key asks for.
   fileprivate func onceOfOrder(_ body: RequestBodyContent) throws -> IdempotentRequest<OrderMovement>? {
-    let name: HTTPField.Name = try call.header(.vendorIdempotencyKey) == nil ? .idempotencyKey : .vendorIdempotencyKey
-    return try once(body, header: name) { RenderedAnswer(status: 201, body: $0.id.textBytes) }
+    try once(body, header: try idempotencyHeader) { RenderedAnswer(status: 201, body: $0.id.textBytes) }
   }
 }
 

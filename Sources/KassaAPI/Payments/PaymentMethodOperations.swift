@@ -32,14 +32,17 @@ enum PaymentMethodOperations {
       return .noContent
     },
     .merchant("checkPaymentMethod", .post, "/portal/v1/payment-methods/{method}/check") { call in
-      let findings = try await call.service.checkPaymentMethod(
-        try call.call.pathMethod(), as: .backend(call.principal))
-      return .json(200, PaymentMethodWire.findings(findings))
+      let method = try call.call.pathMethod()
+      return try await call.answerOnce {
+        PaymentMethodWire.findings(try await call.service.checkPaymentMethod(method, as: .backend(call.principal)))
+      }
     },
     .merchant("subscribePaymentMethod", .post, "/portal/v1/payment-methods/{method}/subscribe") { call in
-      let view = try await call.service.subscribePaymentMethod(
-        try call.call.pathMethod(), as: .backend(call.principal))
-      return .json(200, jsonObject { PaymentMethodWire.write(view, &$0) })
+      let method = try call.call.pathMethod()
+      return try await call.answerOnce {
+        let view = try await call.service.subscribePaymentMethod(method, as: .backend(call.principal))
+        return jsonObject { PaymentMethodWire.write(view, &$0) }
+      }
     },
   ]
 }

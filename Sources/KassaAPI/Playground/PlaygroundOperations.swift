@@ -37,17 +37,19 @@ enum PlaygroundOperations {
     },
     .merchant("simulateTap", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-tap") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let outcome = query.outcome()
       try query.finish()
       let actor = CollectingActor.merchant(call.principal)
-      _ = try await call.service.simulateTap(id, outcome, as: actor)
-      let view = try await call.service.session(id, as: actor)
-      return .json(200, jsonObject { SessionWire.write(view, &$0) })
+      return try await call.answerOnce {
+        _ = try await call.service.simulateTap(id, outcome, as: actor)
+        let view = try await call.service.session(id, as: actor)
+        return jsonObject { SessionWire.write(view, &$0) }
+      }
     },
     .device("simulateOwnTap", .post, "/pos/v1/dev/sessions/{session_id}/simulate-tap") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let outcome = query.outcome()
       try query.finish()
       let view = try await call.service.simulateTap(id, outcome, as: .device(call.principal))
@@ -55,17 +57,19 @@ enum PlaygroundOperations {
     },
     .merchant("simulateScan", .post, "/ipp/v1/dev/sessions/{session_id}/simulate-scan") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let (method, scan) = query.scan()
       try query.finish()
       let actor = CollectingActor.merchant(call.principal)
-      _ = try await call.service.simulateScan(id, method, scan, as: actor)
-      let view = try await call.service.session(id, as: actor)
-      return .json(200, jsonObject { SessionWire.write(view, &$0) })
+      return try await call.answerOnce {
+        _ = try await call.service.simulateScan(id, method, scan, as: actor)
+        let view = try await call.service.session(id, as: actor)
+        return jsonObject { SessionWire.write(view, &$0) }
+      }
     },
     .device("simulateOwnScan", .post, "/pos/v1/dev/sessions/{session_id}/simulate-scan") { call in
       let id: SessionID = try call.call.pathID("session_id")
-      var query = try call.query
+      var query = call.query
       let (method, scan) = query.scan()
       try query.finish()
       let view = try await call.service.simulateScan(id, method, scan, as: .device(call.principal))
@@ -79,7 +83,8 @@ enum PlaygroundOperations {
     buyer("approvePaymentAsBuyer", "approve", .approve),
     buyer("refusePaymentAsBuyer", "refuse", .refuse),
     .merchant("planCardFault", .post, "/ipp/v1/dev/card-faults", body: .json) { call in
-      var fields = FieldReader(try await call.body().object)
+      let body = try await call.body()
+      var fields = FieldReader(body.object)
       let operation = fields.requiredText("operation", characters: 1...20)
       let fault = fields.requiredText("fault", characters: 1...20)
       let count = fields.integer("count", 1...1000, unit: "calls") ?? 1
@@ -92,10 +97,12 @@ enum PlaygroundOperations {
         fields.refuse("fault", "must be one of \(known.cardFaults.joined(separator: ", "))")
       }
       try fields.finish()
-      guard known.planCardFault(operation ?? "", fault ?? "", Int(count), delay) else {
-        throw RequestFailure.invalid([FieldFlaw("count", "must be smaller: too many faults wait already")])
+      return try await call.answerOnce(body, status: 204) {
+        guard known.planCardFault(operation ?? "", fault ?? "", Int(count), delay) else {
+          throw RequestFailure.invalid([FieldFlaw("count", "must be smaller: too many faults wait already")])
+        }
+        return []
       }
-      return .noContent
     },
     .merchant("listCardFaults", .get, "/ipp/v1/dev/card-faults") { call in
       let planned = try playground(call.call).plannedCardFaults()
@@ -121,11 +128,14 @@ enum PlaygroundOperations {
     },
     .merchant("getClock", .get, "/ipp/v1/dev/clock") { call in try clock(call) },
     .merchant("moveClock", .post, "/ipp/v1/dev/clock", body: .json) { call in
-      var fields = FieldReader(try await call.body().object)
+      let body = try await call.body()
+      var fields = FieldReader(body.object)
       let seconds = fields.requiredInteger("advance_seconds", 0...31_536_000, unit: "seconds")
       try fields.finish()
-      try playground(call.call).advanceClock(seconds ?? 0)
-      return try clock(call)
+      return try await call.answerOnce(body) {
+        try playground(call.call).advanceClock(seconds ?? 0)
+        return try clock(call).body
+      }
     },
   ]
 

@@ -28,6 +28,16 @@ struct Call: Sendable {
     return id
   }
 
+  /// The path with its identifiers as answers write them: one spelling of what names the same thing.
+  var canonicalPath: String {
+    operation.path.split(separator: "/").map { segment in
+      guard segment.hasPrefix("{"), let text = pathParameters[String(segment.dropFirst().dropLast())] else {
+        return "/\(segment)"
+      }
+      return "/\(Identifier<Call>(text: text)?.description ?? String(text))"
+    }.joined()
+  }
+
   /// The one value of a header. Throws when it is there more than once.
   func header(_ name: HTTPField.Name) throws -> String? {
     let values = request.headers[values: name]
@@ -66,7 +76,7 @@ struct DeviceCall: OperationCall {
 
 extension OperationCall {
   var service: KassaService { call.service }
-  var query: QueryReader { get throws { try QueryReader(call.request.uri.query) } }
+  var query: QueryReader { QueryReader(call.request.uri.query) }
 
   /// Reads the body as one JSON object. Throws 415, 413, 408 or 400.
   func body() async throws -> RequestBodyContent {
@@ -97,8 +107,18 @@ extension MerchantCall {
         "must have 1 to \(APILimits.idempotencyKeyBytesMax) visible ASCII characters")
     }
     return IdempotentRequest(
-      operation: "\(call.request.method.rawValue) \(call.request.uri.path)", key: key, bodyHash: sha256(body.bytes),
-      render: render)
+      operation: "\(call.request.method.rawValue) \(call.canonicalPath)", key: key,
+      bodyHash: RequestContent.hash(body.bytes, query: call.request.uri.query), render: render)
+  }
+}
+
+/// What a request asks for, by which a repetition is known from another request under the same key.
+package enum RequestContent {
+  /// The hash of the body, and of the query if there is one. No body of JSON goes on after its end, so that none alone has
+  /// the hash of another with a query.
+  package static func hash(_ body: [UInt8], query: String?) -> [UInt8] {
+    guard let query, !query.isEmpty else { return sha256(body) }
+    return sha256(body + Array("?\(query)".utf8))
   }
 }
 

@@ -18,6 +18,7 @@ enum DeviceAuthentication {
     }
     let principal = try await call.service.authenticateDevice(token: token, proof: proof, requestID: call.requestID)
     call.notes.note(merchant: principal.device.merchantID)
+    try call.api.deviceLimiter.take(principal.device.id, nowNanoseconds: monotonicNanoseconds())
     return principal
   }
 

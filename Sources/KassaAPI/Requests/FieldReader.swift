@@ -7,9 +7,13 @@ import KassaService
 /// A member that is missing or `null` counts as left out. Members nobody asks for are ignored.
 struct FieldReader {
   private let object: JSONObject
-  private(set) var flaws: [FieldFlaw] = []
+  private(set) var flaws: [FieldFlaw]
 
-  init(_ object: JSONObject) { self.object = object }
+  /// `flaws` are those that the rest of the request has, so that one answer names these too.
+  init(_ object: JSONObject, besides flaws: [FieldFlaw] = []) {
+    self.object = object
+    self.flaws = flaws
+  }
 
   /// Ends the reading. Throws all flaws, if any.
   func finish() throws {
@@ -80,11 +84,11 @@ struct FieldReader {
     return time
   }
 
-  /// A required array of objects, each read by `read`, which takes the members of one. `nil` when any has a flaw; their
-  /// paths then begin with `name[index].`.
+  /// A required array of objects, each read by `read`, which takes the members of one; `nil` in place of one that is no
+  /// object. The paths of their flaws begin with `name[index].`.
   mutating func objects<Element>(
-    _ name: String, count: ClosedRange<Int>, _ read: (inout FieldReader) -> Element?
-  ) -> [Element]? {
+    _ name: String, count: ClosedRange<Int>, _ read: (inout FieldReader) -> Element
+  ) -> [Element?]? {
     guard let value = value(name) else {
       refuse(name, "is required")
       return nil
@@ -93,17 +97,19 @@ struct FieldReader {
       refuse(name, "must be an array of \(count.lowerBound) to \(count.upperBound) objects")
       return nil
     }
-    var elements: [Element] = []
+    var elements: [Element?] = []
+    elements.reserveCapacity(array.count)
     for (index, value) in array.enumerated() {
       guard case .object(let object) = value else {
         refuse("\(name)[\(index)]", "must be an object")
+        elements.append(nil)
         continue
       }
       var fields = FieldReader(object)
-      if let element = read(&fields), fields.flaws.isEmpty { elements.append(element) }
+      elements.append(read(&fields))
       for flaw in fields.flaws { refuse("\(name)[\(index)].\(flaw.path)", flaw.message) }
     }
-    return elements.count == array.count ? elements : nil
+    return elements
   }
 
   /// One of the cases' raw values.

@@ -28,7 +28,7 @@ enum MerchantAuthentication {
   /// Throws what must not be done for whoever this is: another merchant's, or too much.
   static func admit(_ principal: MerchantPrincipal, _ call: Call) throws {
     call.notes.note(merchant: principal.merchantID)
-    if let named = try call.header(.merchantID), MerchantID(text: named) != principal.merchantID {
+    guard call.request.headers[values: .merchantID].allSatisfy({ MerchantID(text: $0) == principal.merchantID }) else {
       throw ServiceFailure.merchantMismatch
     }
     try call.api.rateLimiter.take(principal.merchantID, nowNanoseconds: monotonicNanoseconds())

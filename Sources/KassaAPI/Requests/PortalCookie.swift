@@ -38,13 +38,17 @@ enum SameOriginProof {
   /// Throws `RequestFailure.crossSite` unless the request carries `Kassa-Portal: 1`, which a page of another site cannot
   /// send without asking first (and is never allowed to), and the browser says nothing else of where it comes from.
   static func check(_ call: Call) throws {
-    guard try call.header(.portal) == "1" else { throw RequestFailure.crossSite }
-    if let site = try call.header(.fetchSite) {
-      guard site == "same-origin" else { throw RequestFailure.crossSite }
-    } else if let origin = try call.header(.origin) {
-      let authority = origin.split(separator: "/", omittingEmptySubsequences: false).dropFirst(2).first.map(String.init)
+    let headers = call.request.headers
+    guard headers[values: .portal] == ["1"] else { throw RequestFailure.crossSite }
+    let (sites, origins) = (headers[values: .fetchSite], headers[values: .origin])
+    if !sites.isEmpty {
+      guard sites == ["same-origin"] else { throw RequestFailure.crossSite }
+    } else if !origins.isEmpty {
+      let authority = origins[0].split(separator: "/", omittingEmptySubsequences: false).dropFirst(2).first
       let own = [call.request.head.authority, call.api.publicAuthority].compactMap { $0 }
-      guard let authority, own.contains(where: { sameBytes($0, authority) }) else { throw RequestFailure.crossSite }
+      guard origins.count == 1, let authority, own.contains(where: { sameBytes($0, String(authority)) }) else {
+        throw RequestFailure.crossSite
+      }
     }
   }
 }

@@ -7,13 +7,14 @@ struct QueryReader {
   private let items: [(name: String, value: String)]
   private(set) var flaws: [FieldFlaw] = []
 
-  /// Reads `name=value&…` with percent-encoding, and `+` as a space. Throws when what is encoded is not UTF-8.
-  init(_ query: String?) throws {
+  /// Reads `name=value&…` with percent-encoding, and `+` as a space. What is not UTF-8 so encoded is a flaw.
+  init(_ query: String?) {
     var items: [(String, String)] = []
     for item in (query ?? "").utf8.split(separator: UInt8(ascii: "&")) {
       let parts = item.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
       guard let name = Self.decoded(parts[0]), let value = parts.count > 1 ? Self.decoded(parts[1]) : "" else {
-        throw RequestFailure.invalid([FieldFlaw("query", "must be percent-encoded UTF-8")])
+        flaws.append(FieldFlaw("query", "must be percent-encoded UTF-8"))
+        continue
       }
       items.append((name, value))
     }
@@ -62,16 +63,18 @@ struct QueryReader {
   mutating func metadata() -> [Metadata.Pair] {
     var pairs: [(key: String, value: String)] = []
     for item in items where sameBytes(item.name, "metadata") {
-      let parts = item.value.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-      guard parts.count == 2, !parts[0].isEmpty else {
+      // By bytes: what follows the colon may be a mark that would make one character with it.
+      let bytes = item.value.utf8
+      guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")), colon != bytes.startIndex else {
         flaws.append(FieldFlaw("metadata", "must be key:value, split at the first colon"))
         return []
       }
-      if pairs.contains(where: { sameBytes($0.key, String(parts[0])) }) {
+      let key = String(decoding: bytes[..<colon], as: UTF8.self)
+      if pairs.contains(where: { sameBytes($0.key, key) }) {
         flaws.append(FieldFlaw("metadata", "must not name a key twice"))
         return []
       }
-      pairs.append((String(parts[0]), String(parts[1])))
+      pairs.append((key, String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self)))
     }
     guard pairs.count <= APILimits.metadataFiltersMax else {
       flaws.append(FieldFlaw("metadata", "must be given at most \(APILimits.metadataFiltersMax) times"))

@@ -1,4 +1,5 @@
 import HTTPTypes
+import KassaDomain
 import KassaService
 
 /// Why a request is refused before any use case sees it.
@@ -16,7 +17,9 @@ enum RequestFailure: Error {
   case unsupportedMediaType
   /// An order's identifier in the path that is none.
   case invalidOrderID
-  case tooManyRequests(perSecond: Int, retryAfterSeconds: Int64)
+  /// The order has no such capture or refund.
+  case noSuchMovement(OrderMovement.Kind)
+  case tooManyRequests(RateLimit, retryAfterSeconds: Int64)
   /// A browser's request without a cookie that is in force, or a key that does not sign in.
   case notSignedIn
   /// A request of a browser that was not made by a page of this server.

@@ -15,7 +15,7 @@ enum DeviceStream {
   static func answer(_ call: DeviceCall) async throws -> Answer {
     let device = call.principal.device.id
     guard call.service.signals.count(of: device) < Limits.streamsPerDeviceMax else {
-      throw ServiceFailure.tooManyStreams
+      throw ServiceFailure.tooManyStreams(of: "device", max: Limits.streamsPerDeviceMax)
     }
     let resumed = try call.call.header(.lastEventID)
     guard resumed == nil || (resumed.flatMap { Int64($0) } ?? -1) >= 0 else {

@@ -6,17 +6,16 @@ import KassaStore
 enum SessionOperations {
   static let all: [Operation] = [
     .merchant("createSession", .post, "/ipp/v1/sessions", body: .json, key: .within) { call in
-      var query = try call.query
+      var query = call.query
       let locationID = query.identifier("location_id", of: Location.self)
-      try query.finish()
       let body = try await call.body()
-      let input = try SessionWire.command(body.object, locationID: locationID)
+      let input = try SessionWire.command(body.object, locationID: locationID, besides: query.flaws)
       let created = try await call.service.createSession(
         input, as: call.principal, once: try call.once(body, render: SessionWire.created))
       return .answered(created, render: SessionWire.created)
     },
     .merchant("listSessions", .get, "/ipp/v1/sessions", key: .within) { call in
-      var query = try call.query
+      var query = call.query
       let filter = SessionFilter(
         deviceID: query.identifier("device_id", of: Device.self),
         locationID: query.identifier("location_id", of: Location.self),

@@ -8,8 +8,12 @@ enum SessionWire {
   private static let referenceCharactersMax = 255
   private static let dataCharactersMax = 6000
 
-  static func command(_ object: JSONObject, locationID: LocationID?) throws -> CreateSession {
-    var fields = FieldReader(object)
+  /// Throws every flaw at once: those of the query that are given, those of single fields, and what does not add up as far
+  /// as the figures can be read.
+  static func command(
+    _ object: JSONObject, locationID: LocationID?, besides queryFlaws: [FieldFlaw]
+  ) throws -> CreateSession {
+    var fields = FieldReader(object, besides: queryFlaws)
     let deviceID = fields.requiredIdentifier("device_id", of: Device.self)
     let amount = fields.requiredInteger("order_amount", 1...Cart.amountMax, unit: "minor units")
     let currencyCode = fields.requiredText("purchase_currency", characters: 1...16)
@@ -23,36 +27,54 @@ enum SessionWire {
       merchantReference1: fields.text("merchant_reference1", characters: 0...referenceCharactersMax),
       merchantReference2: fields.text("merchant_reference2", characters: 0...referenceCharactersMax),
       merchantData: fields.text("merchant_data", characters: 0...dataCharactersMax))
-    let lines = fields.objects("order_items", count: 1...Cart.linesMax, line)
-    if let amount, let currency, let lines, fields.flaws.isEmpty {
+    let read = fields.objects("order_items", count: 1...Cart.linesMax, line)
+    if fields.flaws.isEmpty, let deviceID, let amount, let currency, let lines = read?.compactMap({ $0?.line }) {
       switch Cart.make(orderAmount: amount, currency: currency, lines: lines, orderTaxAmount: tax) {
       case .success(let cart):
-        if let deviceID {
-          return CreateSession(deviceID: deviceID, locationID: locationID, cart: cart, details: details)
-        }
+        return CreateSession(deviceID: deviceID, locationID: locationID, cart: cart, details: details)
       case .failure(let failure):
         for flaw in failure.all { fields.refuse(flaw.path, flaw.message) }
+      }
+    } else if let read {
+      let figures = read.map { $0?.figures ?? Cart.Figures() }
+      for flaw in Cart.flaws(orderAmount: amount, lines: figures, orderTaxAmount: tax) {
+        fields.refuse(flaw.path, flaw.message)
       }
     }
     try fields.finish()
     preconditionFailure("a required field was left out without a flaw")
   }
 
-  private static func line(_ fields: inout FieldReader) -> Cart.Line? {
+  /// A line as it was read: whole, if it has no flaw of its own, and its numbers in any case.
+  private struct ReadLine {
+    let line: Cart.Line?
+    let figures: Cart.Figures
+  }
+
+  private static func line(_ fields: inout FieldReader) -> ReadLine {
     let any = Int64.min...Int64.max
+    var figures = Cart.Figures()
     let type = fields.choice("type", Cart.Kind.self)
+    figures.isDiscount = fields.has("type") ? type.map { $0 == .discount } : false
     let name = fields.requiredText("name", characters: 1...referenceCharactersMax)
     let reference = fields.text("reference", characters: 0...64)
-    let quantity = fields.integer("quantity", 1...1_000_000_000, unit: "pieces") ?? 1
-    let unitPrice = fields.requiredInteger("unit_price", any, unit: "minor units")
-    let totalAmount = fields.requiredInteger("total_amount", any, unit: "minor units")
-    let discount = fields.integer("total_discount_amount", 0...Int64.max, unit: "minor units") ?? 0
-    let taxRate = fields.requiredInteger("tax_rate", 0...Cart.taxRateMax, unit: "basis points")
-    let tax = fields.requiredInteger("total_tax_amount", any, unit: "minor units")
-    guard let name, let unitPrice, let totalAmount, let taxRate, let tax else { return nil }
-    return Cart.Line(
+    figures.quantity =
+      fields.has("quantity") ? fields.integer("quantity", 1...1_000_000_000, unit: "pieces") : 1
+    figures.unitPrice = fields.requiredInteger("unit_price", any, unit: "minor units")
+    figures.totalAmount = fields.requiredInteger("total_amount", any, unit: "minor units")
+    figures.totalDiscountAmount =
+      fields.has("total_discount_amount")
+      ? fields.integer("total_discount_amount", 0...Int64.max, unit: "minor units") : 0
+    figures.taxRate = fields.requiredInteger("tax_rate", 0...Cart.taxRateMax, unit: "basis points")
+    figures.totalTaxAmount = fields.requiredInteger("total_tax_amount", any, unit: "minor units")
+    guard fields.flaws.isEmpty, let name, let quantity = figures.quantity, let unitPrice = figures.unitPrice,
+      let totalAmount = figures.totalAmount, let discount = figures.totalDiscountAmount,
+      let taxRate = figures.taxRate, let tax = figures.totalTaxAmount
+    else { return ReadLine(line: nil, figures: figures) }
+    let line = Cart.Line(
       type: type, reference: reference, name: name, quantity: quantity, unitPrice: unitPrice, totalAmount: totalAmount,
       totalDiscountAmount: discount, taxRate: taxRate, totalTaxAmount: tax)
+    return ReadLine(line: line, figures: figures)
   }
 
   /// The reference answers 200 to a creation (contract, section 6).

@@ -158,10 +158,13 @@ struct PostgresOrders: OrderTable {
     ) { _ in true } ?? false
   }
 
-  func dueMovements(at now: Timestamp, limit: Int) throws -> [OrderMovement] {
+  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement] {
     try session.all(
-      "SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= $1 ORDER BY check_at LIMIT $2",
-      .time(now), .integer(Int64(limit))
+      """
+      SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= $1 AND method = coalesce($2::text, method)
+      ORDER BY check_at LIMIT $3
+      """,
+      .time(now), .text(method?.rawValue), .integer(Int64(limit))
     ) { try Self.movement($0) }
   }
 

@@ -64,10 +64,13 @@ struct PostgresPayments: PaymentTable {
     ) { _ in true } ?? false
   }
 
-  func due(at now: Timestamp, limit: Int) throws -> [Payment] {
+  func due(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [Payment] {
     try session.all(
-      "SELECT \(Self.columns) FROM payments WHERE check_at <= $1 ORDER BY check_at LIMIT $2",
-      .time(now), .integer(Int64(limit))
+      """
+      SELECT \(Self.columns) FROM payments WHERE check_at <= $1 AND method = coalesce($2::text, method)
+      ORDER BY check_at LIMIT $3
+      """,
+      .time(now), .text(method?.rawValue), .integer(Int64(limit))
     ) { try Self.payment($0) }
   }
 

@@ -141,10 +141,13 @@ struct SQLiteOrders: OrderTable {
     ) { _ in true } ?? false
   }
 
-  func dueMovements(at now: Timestamp, limit: Int) throws -> [OrderMovement] {
+  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement] {
     try connection.all(
-      "SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= ? ORDER BY check_at LIMIT ?",
-      .time(now), .integer(Int64(limit)), read: Self.movement)
+      """
+      SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= ? AND method = coalesce(?, method)
+      ORDER BY check_at LIMIT ?
+      """,
+      .time(now), .text(method?.rawValue), .integer(Int64(limit)), read: Self.movement)
   }
 
   func save(_ movement: OrderMovement) throws {

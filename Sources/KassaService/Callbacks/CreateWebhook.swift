@@ -8,10 +8,12 @@ package struct WebhookWithSecret: Sendable {
 }
 
 extension KassaService {
+  /// Switched off, it is made all the same: nothing is queued for it before it is switched on.
+  ///
   /// Throws `ServiceFailure.invalid` for an address that callbacks are not sent to, and beyond
   /// `Limits.webhooksPerMerchantMax`.
   package func createWebhook(
-    _ details: WebhookDestination.Details, as principal: MerchantPrincipal,
+    _ details: WebhookDestination.Details, enabled: Bool = true, as principal: MerchantPrincipal,
     once: IdempotentRequest<WebhookWithSecret>? = nil
   ) async throws -> Answered<WebhookWithSecret> {
     let flaw = await webhookGate.flaw(of: details.url)
@@ -22,7 +24,8 @@ extension KassaService {
     let secret = WebhookSecret(bytes: SecretText.randomBytes(WebhookSecret.randomBytes))
     let destination = WebhookDestination(
       id: id, merchantID: merchant, details: details,
-      sealedSecret: try secrets.sealed(secret.bytes, .webhookSecret, owner: id.bytes), createdAt: now)
+      sealedSecret: try secrets.sealed(secret.bytes, .webhookSecret, owner: id.bytes),
+      disabled: enabled ? nil : WebhookDestination.Disabled(at: now, reason: .merchant), createdAt: now)
     return try await writeOnce(once, for: merchant, at: now) { transaction in
       if let flaw { throw ServiceFailure.invalid([FieldFlaw("url", flaw)]) }
       guard try transaction.webhooks.count(of: merchant) < Limits.webhooksPerMerchantMax else {

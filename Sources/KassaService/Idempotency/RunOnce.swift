@@ -68,4 +68,20 @@ extension KassaService {
       throw ServiceFailure.idempotencyInProgress
     }
   }
+
+  /// The same for what takes effect elsewhere than in the commit of the record: runs `perform`, and then keeps its answer. A
+  /// repetition that comes before that is run too, so `perform` must bear it. What throws is not recorded.
+  package func answerOnce(
+    _ request: IdempotentRequest<RenderedAnswer>?, for merchant: MerchantID,
+    _ perform: () async throws -> RenderedAnswer
+  ) async throws -> Answered<RenderedAnswer> {
+    guard let request else { return .fresh(try await perform()) }
+    struct IsNew: Error {}
+    do {
+      return try await writeOnce(request, for: merchant, at: now) { _ in throw IsNew() }
+    } catch is IsNew {
+      let answer = try await perform()
+      return try await writeOnce(request, for: merchant, at: now) { _ in answer }
+    }
+  }
 }

@@ -114,20 +114,14 @@ extension KassaService {
 
   /// Asks again for movements that a crash or a silent provider left open, as far as their time has come. Returns how
   /// many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
-  package func reconcileOrders() async throws -> Int {
-    let now = self.now
-    let due = try await store.read { try $0.orders.dueMovements(at: now, limit: Limits.sweepRowsMax) }
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      for (index, movement) in due.enumerated() {
-        if index >= Limits.outcomeChecksAtOnceMax { try await group.next() }
-        group.addTask {
-          let pause = Limits.outcomeCheckPauseSeconds(after: movement.checks + 1)
-          let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
-          guard try await store.write({ try $0.orders.takeCheck(movement, next: next) }) else { return }
-          _ = try await carryOut(movement)
-        }
-      }
-      try await group.waitForAll()
+  package func reconcileOrders(by method: PaymentMethod? = nil) async throws -> Int {
+    let since = self.now
+    let due = try await store.read { try $0.orders.dueMovements(at: since, by: method, limit: Limits.sweepRowsMax) }
+    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { movement in
+      let pause = Limits.outcomeCheckPauseSeconds(after: movement.checks + 1)
+      let next = self.now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+      guard try await store.write({ try $0.orders.takeCheck(movement, next: next) }) else { return }
+      _ = try await carryOut(movement)
     }
     return due.count
   }

@@ -205,12 +205,10 @@ extension KassaService {
       case nil, .some: break
       }
     }
-    if flaws.isEmpty {
-      do throws(ProviderSettingsFlaws) {
-        _ = try kind.make(settings)
-      } catch {
-        flaws = error.all
-      }
+    do throws(ProviderSettingsFlaws) {
+      _ = try kind.make(settings)
+    } catch {
+      flaws += error.all.filter { flaw in !flaws.contains { sameBytes($0.path, flaw.path) } }
     }
     guard flaws.isEmpty else {
       throw ServiceFailure.invalid(flaws.map { FieldFlaw("settings.\($0.path)", $0.message) })

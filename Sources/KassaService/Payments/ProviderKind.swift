@@ -12,8 +12,8 @@ package struct ProviderKind: Sendable {
   package let needsSubscription: Bool
   /// Whether it can collect this, with these settings; of the secret ones none is given.
   package let accepts: @Sendable (Purchase, _ settings: [String: String]) -> Bool
-  /// Makes the adapter. Every required field is there, and no unknown one; calls nobody. The paths of flaws are names of
-  /// fields.
+  /// Makes the adapter; calls nobody. Throws what is wrong, a required field that is missing too, and ignores fields that it
+  /// does not know. The paths of flaws are names of fields.
   package let make: @Sendable (_ settings: [String: String]) throws(ProviderSettingsFlaws) -> any PaymentProvider
 
   package init(

@@ -2,12 +2,14 @@ import KassaDomain
 import KassaStore
 
 extension KassaService {
-  /// Looks after attempts that a crash, a silent provider or an absent customer left open, as far as their time has
-  /// come. Returns how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
-  package func reconcilePayments() async throws -> Int {
-    let now = self.now
-    let due = try await store.read { try $0.payments.due(at: now, limit: Limits.sweepRowsMax) }
+  /// Looks after attempts by this method, or by any, that a crash, a silent provider or an absent customer left open, as far
+  /// as their time has come. Returns how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
+  package func reconcilePayments(by method: PaymentMethod? = nil) async throws -> Int {
+    let since = self.now
+    let due = try await store.read { try $0.payments.due(at: since, by: method, limit: Limits.sweepRowsMax) }
     try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { payment in
+      // Those before it may have waited for their provider: what it is taken for counts from here.
+      let now = self.now
       let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
       let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
       guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { return }
@@ -81,8 +83,9 @@ extension KassaService {
     if session.state.name == .failed { notice(.givenUp, view.payment) }
   }
 
-  /// Ends sessions whose time has come, in one commit; where an attempt is under way, its provider is then asked to confirm.
-  /// What one server ends no other finds. Returns how many they were; fewer than `Limits.sweepRowsMax` when none is left.
+  /// Ends sessions whose time has come, in one commit, and asks nobody: an attempt that is under way is looked after at once by
+  /// `reconcilePayments`, which has its provider confirm. What one server ends no other finds. Returns how many they were;
+  /// fewer than `Limits.sweepRowsMax` when none is left.
   package func expireSessions() async throws -> Int {
     let now = self.now
     if try await store.read({ try $0.sessions.due(at: now, limit: 1).isEmpty }) { return 0 }
@@ -90,19 +93,18 @@ extension KassaService {
       try await store.write { transaction in
         try transaction.sessions.due(at: now, limit: Limits.sweepRowsMax).map { due in
           var session = due
-          try end(.expired, &session, origin: .system, at: now, in: transaction)
+          try end(.expired, &session, origin: .system, at: now, lookAfterSeconds: 0, in: transaction)
           return session
         }
       }
     }
     for device in Set(ended.map(\.deviceID)) { signals.wake(device) }
-    try await forEach(ended, atOnceMax: Limits.expiriesAtOnceMax) { _ = try await confirmEnd(of: $0) }
     return ended.count
   }
 
   /// Does something for each element, some at once. One that throws holds up none that has begun; its error is thrown in
   /// the end.
-  private func forEach<Element: Sendable>(
+  func forEach<Element: Sendable>(
     _ elements: [Element], atOnceMax: Int, _ body: @escaping @Sendable (Element) async throws -> Void
   ) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in

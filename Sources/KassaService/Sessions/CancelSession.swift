@@ -26,22 +26,25 @@ extension KassaService {
     let session = try await writeSession { transaction in
       var session = try visibleSession(id, to: actor, in: transaction)
       if let only, session.attempt(only) == nil { return session }
+      // Its time came before the wish to cancel it.
+      let ending = ending == .cancelled && session.expiresAt <= now ? .expired : ending
       try end(ending, &session, origin: actor.origin, at: now, in: transaction)
       return session
     }
     return try await confirmEnd(of: session, only: only)
   }
 
-  /// Asks for an end in the commit of `transaction`. An attempt under way is looked after from then on.
+  /// Asks for an end in the commit of `transaction`. An attempt under way is looked after from `lookAfterSeconds` on: later
+  /// than the caller needs for it.
   func end(
     _ ending: Session.Ending, _ session: inout Session, origin: ChangeOrigin, at now: Timestamp,
-    in transaction: any WriteTransaction
+    lookAfterSeconds: Int64 = Limits.providerCrashSeconds, in transaction: any WriteTransaction
   ) throws {
     _ = try apply(.end(ending), to: &session, origin: origin, at: now, in: transaction)
     guard case .active(.some(let attempt)) = session.state,
       var payment = try transaction.payments.find(attempt.payment, of: session.merchantID)
     else { return }
-    payment.checkAt = now.adding(seconds: Limits.providerCrashSeconds)
+    payment.checkAt = now.adding(seconds: lookAfterSeconds)
     try transaction.payments.save(payment)
   }
 

@@ -32,7 +32,8 @@ extension KassaService {
   }
 
   private func methods(for session: Session, in transaction: any ReadTransaction) throws -> [PaymentMethod] {
-    session.state.name.isOpen ? try offers(for: session, in: transaction).map(\.method) : []
+    let isOpen = session.state.name.isOpen && now < session.expiresAt
+    return isOpen ? try offers(for: session, in: transaction).map(\.method) : []
   }
 
   /// What is switched on and can collect this session.

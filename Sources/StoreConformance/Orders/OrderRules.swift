@@ -193,7 +193,7 @@ extension StoreConformance {
         #expect(try await store.read { try $0.orders.movement(movement.id, of: maker.id()) } == nil)
       }
       #expect(try await !store.read { try $0.orders.hasOpenMovement(by: .swish, of: made.merchantID) })
-      #expect(try await store.read { try $0.orders.dueMovements(at: .distantEnd, limit: 9) } == [])
+      #expect(try await store.read { try $0.orders.dueMovements(at: .distantEnd, by: nil, limit: 9) } == [])
       // A refund that is done may be in doubt: it is due again, and as it was in all else.
       var doubted = OrderMovement(
         id: maker.id(), merchantID: made.merchantID, orderID: made.id, kind: .refund, amount: 7, reference: nil,
@@ -206,7 +206,11 @@ extension StoreConformance {
         try transaction.orders.insert(done)
         try transaction.orders.save(saved)
       }
-      #expect(try await store.read { try $0.orders.dueMovements(at: .distantEnd, limit: 9) } == [saved])
+      #expect(try await store.read { try $0.orders.dueMovements(at: .distantEnd, by: nil, limit: 9) } == [saved])
+      for method in PaymentMethod.allCases {
+        let due = try await store.read { try $0.orders.dueMovements(at: .distantEnd, by: method, limit: 9) }
+        #expect(due == (method == .swish ? [saved] : []))
+      }
       #expect(try await store.read { try $0.orders.hasOpenMovement(by: .swish, of: made.merchantID) })
     }
   }
@@ -221,8 +225,10 @@ extension StoreConformance {
         for movement in movements { try transaction.orders.insert(movement) }
       }
       func due(_ seconds: Int64, limit: Int = 9) async throws -> [OrderMovementID] {
-        try await store.read { try $0.orders.dueMovements(at: Maker.epoch.adding(seconds: seconds), limit: limit) }
-          .map(\.id)
+        try await store.read {
+          try $0.orders.dueMovements(at: Maker.epoch.adding(seconds: seconds), by: nil, limit: limit)
+        }
+        .map(\.id)
       }
       #expect(try await due(6) == [])
       #expect(try await due(8) == [movements[3].id, movements[2].id])

@@ -159,6 +159,45 @@ import Testing
     await receiver.close()
   }
 
+  /// Made switched off, it hears of nothing that happens before it is switched on.
+  @Test func aWebhookCanBeMadeSwitchedOff() async throws {
+    let (off, on) = (
+      try await Receiver { _ in .ok }, try await Receiver { _ in .ok }
+    )
+    try await serving { call in
+      func body(_ receiver: Receiver, _ more: String) -> String {
+        #"{"name":"Shop","url":"\#(receiver.url)","events":["*"]\#(more)}"#
+      }
+      let made = try await call("POST", "/portal/v1/webhooks", body(off, #","enabled":false"#))
+      #expect(made.status == 201 && made["enabled"] == "false" && made["disabled_reason"] == "MERCHANT")
+      #expect(made["secret"].hasPrefix("whsec_") && !made["disabled_at"].isEmpty)
+      let id = made["id"]
+      let other = try await call("POST", "/portal/v1/webhooks", body(on, #","enabled":true"#))
+      #expect(other["enabled"] == "true" && other["disabled_at"].isEmpty)
+
+      func pair(_ name: String) async throws {
+        let enrollment = try await call("POST", "/ipp/v1/enrollments", "{}")
+        let paired = try await call(
+          "POST", "/pos/v1/devices",
+          #"{"enrollment_code":"\#(enrollment["enrollment_code"])","hardware_id":"\#(name)","platform":"IOS"}"#)
+        #expect(paired.status == 201)
+      }
+      try await pair("before")
+      try await eventually("the control is told") { on.requests.count == 1 }
+      #expect(try await call("POST", "/portal/v1/webhooks/\(id)/test").status == 400)
+      let queued = try await call("GET", "/portal/v1/webhooks/\(id)/deliveries")
+      #expect(queued["total_elements"] == "0")
+
+      #expect(try await call("PUT", "/portal/v1/webhooks/\(id)", body(off, #","enabled":true"#))["enabled"] == "true")
+      try await pair("after")
+      try await eventually("it is told now") { off.requests.count == 1 }
+      try await eventually("the control is told again") { on.requests.count == 2 }
+      #expect(off.requests.first?.body == on.requests.last?.body)
+    }
+    await off.close()
+    await on.close()
+  }
+
   @Test func everyFlawIsNamed() async throws {
     try await serving { call in
       let bad = try await call(

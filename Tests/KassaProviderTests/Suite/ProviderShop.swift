@@ -215,8 +215,8 @@ final class ProviderShop: Sendable {
       _ = try await service.reconcileOrders()
       let end = emulator.world.clock.now.adding(seconds: 30 * 86_400)
       let isBusy = try await store.read { transaction in
-        try !transaction.payments.due(at: end, limit: 1).isEmpty
-          || !transaction.orders.dueMovements(at: end, limit: 1).isEmpty
+        try !transaction.payments.due(at: end, by: nil, limit: 1).isEmpty
+          || !transaction.orders.dueMovements(at: end, by: nil, limit: 1).isEmpty
           || !transaction.sessions.due(at: end, limit: 1).isEmpty
       }
       if !isBusy { return }
