@@ -117,6 +117,8 @@ extension Logger {
       case .lateMoney: (.warning, "money came after the session's end; giving it back", nil)
       case .givenBack: (.notice, "money that came too late was given back", nil)
       case .givingBack: (.info, "money that came too late is on its way back", nil)
+      case .cameBack(let words):
+        (.error, "money that was given back came back; giving it back again, but look at it", words)
       case .reversalRefused(let words):
         (.error, "the provider refuses to give money back that came too late; asking again, but look at it", words)
       case .reversalUnknown(let words):

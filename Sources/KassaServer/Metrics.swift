@@ -238,6 +238,7 @@ extension PaymentNotice.What {
     case .lateMoney: "late_money"
     case .givenBack: "given_back"
     case .givingBack: "giving_back"
+    case .cameBack: "came_back"
     case .reversalRefused: "reversal_refused"
     case .reversalUnknown: "reversal_unknown"
     }

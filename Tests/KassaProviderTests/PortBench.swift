@@ -37,6 +37,7 @@ final class PortBench<Emulator: ProviderEmulator, Adapter: PaymentProvider>: Sen
 
   func stop() async {
     await client.shutdown()
+    await server.takeLastCall()
     await server.stop()
   }
 

@@ -184,6 +184,25 @@ typealias SwishBench = PortBench<SwishEmulator, SwishProvider>
     }
   }
 
+  /// PAID of something else than what was asked for is not believed, and not called unpaid.
+  @Test func anotherAmountOrCurrencyIsNotThisPayment() async throws {
+    try await withBench { bench in
+      let charge = try bench.charge()
+      try await paid(bench, charge)
+      bench.emulator.misstate(currency: "EUR")
+      guard case .unknown(let words) = await bench.query(charge).answer else {
+        Issue.record("another currency was believed")
+        return
+      }
+      #expect(words == "Swish says PAID, but not in SEK")
+      bench.emulator.misstate(amount: charge.amount + 1)
+      #expect(bench.isUnknown(await bench.query(charge)))
+      #expect(bench.isUnknown(await bench.cancel(charge)))
+      bench.emulator.misstate()
+      #expect(await bench.query(charge).answer == .paid(nil))
+    }
+  }
+
   // MARK: Answers that do not come
 
   @Test func aLostAnswerToCreatingLeavesNothingThatCanBePaid() async throws {

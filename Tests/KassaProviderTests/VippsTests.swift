@@ -50,15 +50,110 @@ private typealias Vipps = Made<VippsEmulator, VippsProvider>
 
   @Test func reservedMoneyIsFreed() async throws {
     try await with { made in
-      let charge = try made.charge()
-      let known = charge.with(await made.adapter.start(charge).references)
-      _ = made.emulator.buyer(.approve, charge.paymentID.description)
-      #expect(await made.adapter.capture(known.movement(4000)).answer == .done)
+      let known = try await approved(made)
       #expect(await made.adapter.release(known).answer == .done)
       #expect(await made.adapter.release(known).answer == .done)
       #expect(await made.adapter.capture(known.movement(1000)).answer.isRefused)
-      #expect(made.emulator.world.ledger.netTaken == ["NOK": 4000])
+      #expect(made.emulator.world.ledger.netTaken.isEmpty)
     }
+  }
+
+  /// An order is cancelled while nothing of it was captured. Did Vipps capture past Kassa, it is not called cancelled, and
+  /// nothing is freed; late money goes back all the same.
+  @Test func whatWasCapturedIsNotCalledFreed() async throws {
+    try await with { made in
+      let known = try await approved(made)
+      #expect(await made.adapter.capture(known.movement(4000)).answer == .done)
+      guard case .refused(let words) = await made.adapter.release(known).answer else {
+        Issue.record("captured money was called freed")
+        return
+      }
+      #expect(words.contains("captured 4000"))
+      #expect(made.emulator.payments().first?.held == 20_000)
+      #expect(await made.adapter.reverse(known).answer == .done)
+      #expect(made.emulator.world.ledger.netTaken == ["NOK": 0])
+      #expect(made.emulator.payments().first?.held == 0)
+    }
+  }
+
+  /// Each try to give back has a key of its own, within the fifty characters that Vipps takes.
+  @Test func whatWasRefusedIsGivenBackUnderAnotherKey() async throws {
+    try await with { made in
+      let known = try await approved(made, 65_000_000)
+      #expect(await made.adapter.capture(known.movement(65_000_000)).answer == .done)
+      made.emulator.emptyAccount(true)
+      #expect(await made.adapter.reverse(known).answer.isRefused)
+      made.emulator.emptyAccount(false)
+      // Vipps keeps what it answered to the key.
+      #expect(await made.adapter.reverse(known).answer.isRefused)
+      let next = known.with(["reverse_try": "2"])
+      #expect(await made.adapter.reverse(next).answer == .done)
+      #expect(await made.adapter.reverse(next).answer == .done)
+      #expect(made.emulator.world.ledger.netTaken == ["NOK": 0])
+    }
+  }
+
+  /// The first try hangs and is carried out, the second is refused for it, and the log lags behind: that is no *no*.
+  @Test(arguments: [400, 409, 422]) func aRefusalOfARepetitionIsNotBelieved(status: Int) async throws {
+    try await with { made in
+      let known = try await approved(made)
+      #expect(await made.adapter.capture(known.movement(24_000)).answer == .done)
+      made.emulator.fallBehind([.log, .sums])
+      made.emulator.world.faults.plan(.answerLost, for: "REFUND")
+      made.emulator.world.faults.plan(.refused(status: status), for: "REFUND")
+      let refund = known.movement(10_000)
+      #expect(await made.adapter.refund(refund).answer.isUnknown)
+      #expect(made.emulator.world.faults.waitingCount == 0)
+      #expect(made.emulator.world.ledger.netTaken == ["NOK": 14_000])
+      made.emulator.fallBehind([])
+      #expect(await made.adapter.refund(refund).answer == .done)
+      #expect(made.emulator.world.ledger.netTaken == ["NOK": 14_000])
+    }
+  }
+
+  /// Asked again when Vipps has forgotten the key, the log still has it.
+  @Test func aMovementWhoseKeyIsForgottenHappensOnce() async throws {
+    try await with { made in
+      let known = try await approved(made)
+      let capture = known.movement(24_000)
+      #expect(await made.adapter.capture(capture).answer == .done)
+      let refund = known.movement(10_000)
+      made.emulator.fallBehind([.log, .sums])
+      made.emulator.world.faults.plan(.answerLost, for: "REFUND", count: 10)
+      #expect(await made.adapter.refund(refund).answer.isUnknown)
+      made.emulator.world.faults.clear()
+      made.emulator.fallBehind([])
+      made.emulator.forgetKeys()
+      #expect(await made.adapter.refund(refund).answer == .done)
+      #expect(made.emulator.world.ledger.netTaken == ["NOK": 14_000])
+    }
+  }
+
+  /// The state says AUTHORIZED, and the sums do not show it yet: neither unpaid, nor freed, nor given back.
+  @Test func sumsThatLagBehindSayNothing() async throws {
+    try await with { made in
+      let known = try await approved(made)
+      made.emulator.fallBehind([.sums])
+      #expect(await made.adapter.query(known).answer.isUnknown)
+      #expect(await made.adapter.cancel(known).answer.isUnknown)
+      made.emulator.fallBehind([])
+      #expect(await made.adapter.query(known).answer == .paid(nil))
+      made.emulator.fallBehind([.sums])
+      #expect(await made.adapter.release(known).answer.isUnknown)
+      #expect(await made.adapter.reverse(known).answer.isUnknown)
+      made.emulator.fallBehind([])
+      #expect(await made.adapter.release(known).answer == .done)
+      #expect(await made.adapter.query(known).answer == .notPaid(.cancelled))
+      #expect(await made.adapter.reverse(known).answer == .done)
+    }
+  }
+
+  /// An attempt that its customer approved.
+  private func approved(_ made: Vipps, _ amount: Int64 = 24_000) async throws -> Charge {
+    let charge = try made.charge(amount)
+    let known = charge.with(await made.adapter.start(charge).references)
+    try #require(made.emulator.buyer(.approve, charge.paymentID.description) == nil)
+    return known
   }
 
   /// The code's answer was lost, and reading the payment does not tell it: asked for again with the same key.

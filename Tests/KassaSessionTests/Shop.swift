@@ -184,6 +184,7 @@ final class Notices: Sendable {
       case .lateMoney: "late money"
       case .givenBack: "given back"
       case .givingBack: "giving back"
+      case .cameBack(let detail): "came back: \(detail.text)"
       case .reversalRefused(let detail): "refused: \(detail.text)"
       case .reversalUnknown(let detail): "reversal unknown: \(detail.text)"
       }

@@ -75,6 +75,35 @@ package struct Payment: Equatable, Sendable {
 
 package typealias PaymentID = Identifier<Payment>
 
+extension Payment {
+  /// Which try to give the money back is the current one, from 1.
+  package var reversalTry: Int { references.reversalTry }
+
+  /// The provider refused this try for certain, before or after it had said that it was done: no money goes back by it any
+  /// more, and the next try begins. Returns `false`, and changes nothing, when another try began since.
+  ///
+  /// Never called for what is not known: two tries would both go back.
+  package mutating func noteReversalRefused(_ number: Int) -> Bool {
+    guard number == reversalTry else { return false }
+    switch state {
+    case .reversing: references = references.beginningNextReversal(isTold: references.isReversalTold)
+    case .reversed:
+      references = references.beginningNextReversal(isTold: true)
+      state = .reversing
+      checks = 0
+    case .open, .succeeded, .failed, .cancelled, .unknown: return false
+    }
+    return true
+  }
+
+  /// What was given back may have come back: it is asked for again at `now`. Returns whether it was given back at all.
+  package mutating func doubtReversal(at now: Timestamp) -> Bool {
+    guard state == .reversed else { return false }
+    checkAt = now
+    return true
+  }
+}
+
 package enum PaymentMethod: String, CaseIterable, Sendable {
   case card = "CARD"
   case klarna = "KLARNA"

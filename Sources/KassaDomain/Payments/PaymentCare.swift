@@ -9,7 +9,7 @@ extension Payment {
     case query
     /// The provider is asked to end it.
     case cancel
-    /// The money is given back.
+    /// The money is given back, or it is asked whether it stayed there.
     case reverse
     /// A provider that denied is asked to end it once more: money that moved all the same is found and given back.
     case verify
@@ -30,8 +30,9 @@ extension Payment {
       case .cancelling, .unresolved(.some): return .cancel
       }
     case .failed, .cancelled: return .verify
-    case .reversing: return .reverse
-    case .succeeded, .reversed: return .none
+    // What was given back is looked after only when it may have come back.
+    case .reversing, .reversed: return .reverse
+    case .succeeded: return .none
     }
   }
 }

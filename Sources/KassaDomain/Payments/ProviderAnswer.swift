@@ -63,11 +63,12 @@ extension Payment {
       change: change, nextLook: note(answer, during: attempt, mustReverse: change.mustReverse))
   }
 
-  /// The provider gave the money back for certain. Returns the event that tells of it; `nil` the second time.
+  /// The provider gave the money back for certain. Returns the event that tells of it; `nil` the second time, also when
+  /// the money had come back in between.
   package mutating func noteReversed(in session: inout Session) -> Session.Change.Emitted? {
     guard state == .reversing else { return nil }
     state = .reversed
-    return session.noteLateMoney()
+    return references.isReversalTold ? nil : session.noteLateMoney()
   }
 
   private mutating func note(

@@ -22,3 +22,23 @@ package struct ProviderReferences: Equatable, Sendable, ExpressibleByDictionaryL
     ProviderReferences(values.merging(newer.values) { $1 })
   }
 }
+
+/// What Kassa itself keeps among the references of an attempt whose money goes back. Adapters only read it.
+extension ProviderReferences {
+  private static let reversalTryName = "reverse_try"
+  private static let reversalToldName = "reverse_told"
+
+  /// Which try to give the money back is the current one, from 1. Each has a name of its own at the provider: what was
+  /// refused under one is dead there, and asked for under the same name it would only be refused again.
+  package var reversalTry: Int { values[Self.reversalTryName].flatMap { Int($0) } ?? 1 }
+
+  /// Whether merchants were told that the money went back.
+  var isReversalTold: Bool { values[Self.reversalToldName] != nil }
+
+  /// These, with the next try as the current one. Never left out for their size: they hold one number.
+  func beginningNextReversal(isTold: Bool) -> ProviderReferences {
+    var next: ProviderReferences = [Self.reversalTryName: String(reversalTry + 1)]
+    if isTold { next = next.merging([Self.reversalToldName: "true"]) }
+    return merging(next)
+  }
+}

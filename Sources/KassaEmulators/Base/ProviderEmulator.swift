@@ -14,6 +14,8 @@ package protocol ProviderEmulator: Sendable {
   func payments() -> [EmulatedPayment]
   /// A buyer does something with a payment, named by `EmulatedPayment.id`. Returns what is wrong with that, if anything.
   func buyer(_ action: BuyerAction, _ payment: String) -> String?
+  /// From now on the merchant has nothing, or enough, to give back from. What was refused meanwhile stays refused.
+  func emptyAccount(_ isEmpty: Bool)
   /// Called about every 50 ms and after the clock was moved: what ends by time ends now.
   func timePassed()
   /// What to enter where a program is set up to talk to this: names as `PaymentMethod` settings have them, and values.
@@ -31,6 +33,7 @@ extension ProviderEmulator {
 
   package var tls: EmulatorTLS? { nil }
   package var keepsAnswers: Bool { false }
+  package func emptyAccount(_ isEmpty: Bool) {}
   package func timePassed() {}
   package func refusal(status: Int) -> EmulatorResponse {
     .json(status) { $0.member("error", "refused by the emulator") }

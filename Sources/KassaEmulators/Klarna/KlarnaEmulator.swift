@@ -30,7 +30,12 @@ package final class KlarnaEmulator: ProviderEmulator {
     var misstated: (amount: Int64, currency: String)?
   }
 
+  private let isAccountEmpty = Mutex(false)
+
   package init() {}
+
+  /// While it is empty, every refund is refused.
+  package func emptyAccount(_ isEmpty: Bool) { isAccountEmpty.withLock { $0 = isEmpty } }
 
   /// How often a new session's result is still WAITING when it is read.
   package func distribute(afterReads count: Int) { state.withLock { $0.waitingReads = count } }
@@ -296,6 +301,9 @@ package final class KlarnaEmulator: ProviderEmulator {
   private func giveBack(
     _ order: inout KlarnaOrderRecord, _ movement: KlarnaOrderRecord.Movement
   ) -> EmulatorResponse? {
+    guard !isAccountEmpty.withLock({ $0 }) else {
+      return Self.error(403, "REFUND_NOT_ALLOWED", "The merchant has not enough funds")
+    }
     guard movement.amount <= order.captured - order.refunded else {
       return Self.error(403, "REFUND_NOT_ALLOWED", "Refunded amount is higher than the captured amount")
     }

@@ -12,6 +12,7 @@ struct StripeBook {
   var refundOrder: [String] = []
   /// Those that something is still going to become of.
   var refundsUnderWay: Set<String> = []
+  var isAccountEmpty = false
   var endpoints: [Endpoint] = []
   var kept: [String: (fingerprint: [UInt8], response: EmulatorResponse)] = [:]
   /// How long a search does not find what was just made.
@@ -47,7 +48,7 @@ struct StripeBook {
   struct Charge {
     let id: String
     let intent: String
-    let card: StripeCard
+    var card: StripeCard
     let amount: Int64
     let currency: String
     let createdAt: Timestamp
@@ -114,6 +115,8 @@ struct StripeBook {
     let currency: String
     let metadata: [String: String]
     let createdAt: Timestamp
+    /// Asked for while the account was empty: it fails.
+    let isUnfunded: Bool
     var status: Status
 
     func write(_ object: inout JSONWriter) {
@@ -125,7 +128,8 @@ struct StripeBook {
       object.member("currency", currency)
       object.member("created", createdAt.secondsSinceEpoch)
       object.member("status", status.rawValue)
-      object.member("failure_reason", status == .failed ? "expired_or_canceled_card" : nil)
+      object.member(
+        "failure_reason", status == .failed ? (isUnfunded ? "insufficient_funds" : "expired_or_canceled_card") : nil)
       StripeBook.write(metadata, &object)
     }
   }

@@ -91,6 +91,31 @@ package final class StripeEmulator: ProviderEmulator {
     }
   }
 
+  /// While it is empty, a refund is pending, and fails.
+  package func emptyAccount(_ isEmpty: Bool) { book.withLock { $0.isAccountEmpty = isEmpty } }
+
+  /// Somebody captures all that is reserved in the Dashboard. Returns what is wrong with that.
+  package func captureInDashboard(_ intent: String) -> String? {
+    book.withLock { book in
+      guard let known = book.intents[intent], known.status == .requiresCapture, let charge = known.latestCharge else {
+        return "nothing is reserved"
+      }
+      book.intents[intent]?.status = .succeeded
+      book.intents[intent]?.received = known.amount
+      book.charges[charge]?.captured = known.amount
+      world.ledger.take(known.amount, known.currency.uppercased(), of: intent, "capture in the Dashboard")
+      return nil
+    }
+  }
+
+  /// From now on the bank of whoever paid this keeps what is refunded.
+  package func keepRefunds(of intent: String) {
+    book.withLock { book in
+      guard let charge = book.intents[intent]?.latestCharge else { return }
+      book.charges[charge]?.card = StripeCard.working
+    }
+  }
+
   package func timePassed() {
     let now = world.clock.now
     book.withLock { book in
@@ -100,7 +125,11 @@ package final class StripeEmulator: ProviderEmulator {
         }
         book.refundsUnderWay.remove(id)
         let currency = refund.currency.uppercased()
-        if refund.status == .pending {
+        if refund.isUnfunded {
+          book.refunds[id]?.status = .failed
+          book.charges[refund.charge]?.refunded -= refund.amount
+          tell("refund.failed", about: id, in: book)
+        } else if refund.status == .pending {
           book.refunds[id]?.status = .succeeded
           world.ledger.giveBack(refund.amount, currency, of: refund.intent, "refund")
           tell("refund.updated", about: id, in: book)
@@ -360,11 +389,12 @@ package final class StripeEmulator: ProviderEmulator {
     }
     let refund = StripeBook.Refund(
       id: book.name("re"), charge: id, intent: intent.id, amount: amount, currency: intent.currency,
-      metadata: call.metadata, createdAt: call.at, status: charge.card.refund == .slow ? .pending : .succeeded)
+      metadata: call.metadata, createdAt: call.at, isUnfunded: book.isAccountEmpty,
+      status: charge.card.refund == .slow || book.isAccountEmpty ? .pending : .succeeded)
     book.refunds[refund.id] = refund
     book.refundOrder.append(refund.id)
     book.charges[id]?.refunded += amount
-    if charge.card.refund != .prompt { book.refundsUnderWay.insert(refund.id) }
+    if charge.card.refund != .prompt || refund.isUnfunded { book.refundsUnderWay.insert(refund.id) }
     if refund.status == .succeeded {
       world.ledger.giveBack(amount, intent.currency.uppercased(), of: intent.id, "refund")
     }

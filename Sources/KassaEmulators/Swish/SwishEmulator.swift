@@ -86,6 +86,27 @@ package final class SwishEmulator: ProviderEmulator {
     }
   }
 
+  package func emptyAccount(_ isEmpty: Bool) { endRefunds(with: isEmpty ? "RF07" : nil) }
+
+  /// Refunds that are asked for from now on end as ERROR with this code; with `nil` as they should.
+  package func endRefunds(with code: String?) { book.withLock { $0.refundTrigger = code } }
+
+  /// The banks find out that refunds which ended as DS24 were made after all.
+  package func settleUnknownRefunds() {
+    book.withLock { book in
+      for (id, refund) in book.refunds where refund.status == .error && refund.trigger == "DS24" {
+        book.refunds[id]?.trigger = nil
+        endRefund(id, in: &book)
+        book.payments[refund.payment]?.refunded += refund.amount
+      }
+    }
+  }
+
+  /// What is told of every payment from now on, whatever it was: no honest server does this.
+  package func misstate(amount: Int64? = nil, currency: String? = nil) {
+    book.withLock { $0.misstated = (amount, currency) }
+  }
+
   package func timePassed() {
     let now = world.clock.now
     book.withLock { book in
@@ -157,7 +178,14 @@ package final class SwishEmulator: ProviderEmulator {
   }
 
   private func read(_ request: EmulatorRequest) -> EmulatorResponse {
-    let found = book.withLock { $0.payments[request.parameters["id"] ?? ""] }
+    let found = book.withLock { book in
+      book.payments[request.parameters["id"] ?? ""].map { payment in
+        var payment = payment
+        payment.toldAmount = book.misstated.amount ?? payment.amount
+        payment.toldCurrency = book.misstated.currency ?? payment.toldCurrency
+        return payment
+      }
+    }
     guard let found else { return EmulatorResponse(status: 404) }
     return EmulatorResponse(status: 200, headers: [("content-type", "application/json")], body: found.json)
   }
@@ -236,7 +264,8 @@ package final class SwishEmulator: ProviderEmulator {
       book.payments[payment.id]?.refunded += amount
       book.refunds[id] = Refund(
         id: id, payment: payment.id, callback: callback, amount: amount, message: message,
-        trigger: message.flatMap { Self.codesLater.contains($0) ? $0 : nil }, createdAt: request.at)
+        trigger: message.flatMap { Self.codesLater.contains($0) ? $0 : nil } ?? book.refundTrigger,
+        createdAt: request.at)
       book.refundsUnderWay.insert(id)
       return nil
     }
@@ -257,7 +286,8 @@ package final class SwishEmulator: ProviderEmulator {
     refund.status = refund.trigger == nil ? .paid : .error
     if refund.trigger == nil {
       world.ledger.giveBack(refund.amount, "SEK", of: refund.payment, "refund")
-    } else if refund.trigger != "DS24" {
+    } else {
+      // Nobody tells whether Swish counts what ended as DS24. Here it does not, which is the harder case for who asks.
       book.payments[refund.payment]?.refunded -= refund.amount
     }
     book.refunds[id] = refund
@@ -342,6 +372,9 @@ private struct Book {
   var underWay: Set<String> = []
   var refunds: [String: Refund] = [:]
   var refundsUnderWay: Set<String> = []
+  /// How refunds end that are asked for now; `nil` as they should.
+  var refundTrigger: String?
+  var misstated: (amount: Int64?, currency: String?) = (nil, nil)
 }
 
 private struct Payment {
@@ -367,6 +400,9 @@ private struct Payment {
   var paidAt: Timestamp?
   var bankReference: String?
   var refunded: Int64 = 0
+  /// What is told of it.
+  var toldAmount: Int64?
+  var toldCurrency = "SEK"
 
   var json: [UInt8] {
     var writer = JSONWriter()
@@ -377,8 +413,8 @@ private struct Payment {
       object.member("callbackUrl", callback)
       object.member("payeeAlias", SwishEmulator.payeeAlias)
       object.member("payerAlias", status == .paid ? "46712345678" : nil)
-      object.member("amount", json: .number(decimal(amount)))
-      object.member("currency", "SEK")
+      object.member("amount", json: .number(decimal(toldAmount ?? amount)))
+      object.member("currency", toldCurrency)
       object.member("message", message ?? "")
       object.member("status", status.rawValue)
       object.member("dateCreated", createdAt.description)
@@ -402,7 +438,7 @@ private struct Refund {
   let callback: String
   let amount: Int64
   let message: String?
-  let trigger: String?
+  var trigger: String?
   let createdAt: Timestamp
   var status = Status.debited
 

@@ -36,9 +36,26 @@ package final class VippsEmulator: ProviderEmulator {
     var answered: [String: (fingerprint: [UInt8], response: EmulatorResponse)] = [:]
     var webhooks: [VippsWebhook] = []
     var windows = CallWindows()
+    var isAccountEmpty = false
+    var behind: Set<Lagging> = []
   }
 
-  package init() {}
+  /// What of a payment may be read later than it is so.
+  package enum Lagging: Sendable { case log, sums }
+
+  private let isCapturedAtOnce: Bool
+
+  /// With `isCapturedAtOnce` as a sales unit for which Vipps captures by itself what a customer approves.
+  package init(isCapturedAtOnce: Bool = false) { self.isCapturedAtOnce = isCapturedAtOnce }
+
+  /// While it is empty, every refund is refused.
+  package func emptyAccount(_ isEmpty: Bool) { state.withLock { $0.isAccountEmpty = isEmpty } }
+
+  /// From now on nothing of these is read that came about by the customer or later.
+  package func fallBehind(_ lagging: Set<Lagging>) { state.withLock { $0.behind = lagging } }
+
+  /// Under a key of before, things are done anew.
+  package func forgetKeys() { state.withLock { $0.answered = [:] } }
 
   package var routes: [EmulatorRoute] {
     let payment = "/epayment/v1/payments/{reference}"
@@ -128,6 +145,10 @@ package final class VippsEmulator: ProviderEmulator {
     payment.authorized = payment.amount
     payment.undecidedUntil = nil
     note("AUTHORIZED", payment.amount, of: &payment, key: nil, at: now, in: state)
+    guard isCapturedAtOnce else { return }
+    payment.captured = payment.amount
+    world.ledger.take(payment.amount, payment.currency, of: payment.reference, "capture")
+    note("CAPTURED", payment.amount, of: &payment, key: nil, at: now, in: state)
   }
 
   package func timePassed() {
@@ -289,7 +310,7 @@ package final class VippsEmulator: ProviderEmulator {
       if let wait = state.windows.count("read \(reference)", max: Self.readsPerMinute, at: request.at) {
         return Self.tooMany(wait)
       }
-      return answer(payment)
+      return answer(payment.asRead(behind: state.behind))
     }
   }
 
@@ -316,7 +337,8 @@ package final class VippsEmulator: ProviderEmulator {
         guard var payment = state.payments[reference] else { return Self.problem(404, nil, "Payment not found") }
         if let refusal = payment.refusal(of: kind, value, currency, at: request.at) { return refusal }
         let key = request.header("idempotency-key")
-        if kind == .refund, let reason = VippsMagic.refusedRefunds[value] {
+        let magic = VippsMagic.refusedRefunds[value] ?? (state.isAccountEmpty ? VippsMagic.emptyAccount : nil)
+        if kind == .refund, let reason = magic {
           note("REFUNDED", value, of: &payment, key: key, isSuccess: false, at: request.at, in: state)
           state.payments[reference] = payment
           return Self.problem(400, nil, reason)

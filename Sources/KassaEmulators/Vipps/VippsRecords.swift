@@ -16,6 +16,7 @@ enum VippsMagic {
   static let undecidedAmount: Int64 = 201
   static let undecidedSeconds: Int64 = 3600
   static let refusedRefunds: [Int64: String] = [123: "The refund was refused", 124: "The refund failed"]
+  static let emptyAccount = "The merchant has not enough funds"
 }
 
 /// The body that makes a payment, by the members that are documented.
@@ -96,6 +97,14 @@ struct VippsPaymentRecord {
   var refunded: Int64 = 0
   var cancelled: Int64 = 0
   var events: [VippsEventRecord] = []
+
+  /// As it is read while these are behind.
+  func asRead(behind: Set<VippsEmulator.Lagging>) -> VippsPaymentRecord {
+    var read = self
+    if behind.contains(.log) { read.events = Array(events.prefix(1)) }
+    if behind.contains(.sums) { (read.authorized, read.captured, read.refunded, read.cancelled) = (0, 0, 0, 0) }
+    return read
+  }
 
   /// What speaks against moving so much now.
   func refusal(

@@ -248,9 +248,11 @@ package struct KlarnaProvider: PaymentProvider {
       case .none: return MovementReport(.unknown("Klarna does not know the order"))
       case .value(let now):
         guard now.taken > 0 else { return MovementReport(.done) }
-        // The attempt's own identifier is the key of nothing else.
+        // The attempt's own identifier is the key of nothing else; a later try has a key of its own.
+        let isFirst = charge.references.reversalTry == 1
+        let key = isFirst ? "\(charge.paymentID)" : hexadecimalText(charge.reversalDigest)
         let body = json { $0.member("refunded_amount", now.taken) }
-        return MovementReport(await post(id, "/refunds", body: body, key: "\(charge.paymentID)", within: budget))
+        return MovementReport(await post(id, "/refunds", body: body, key: key, within: budget))
       }
     }
   }

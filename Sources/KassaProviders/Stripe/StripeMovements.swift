@@ -102,8 +102,13 @@ extension StripeTerminalProvider {
             .refused(
               "\(intent.amountReceived) minor units were captured at Stripe: capture as much here, then refund it"))
         }
-        return await giveBack(
-          intent.amountReceived, of: id, as: "\(charge.paymentID)-reverse", known: charge.references, within: budget)
+        let number = charge.references.reversalTry
+        let report = await giveBack(
+          intent.amountReceived, of: id, as: "\(charge.paymentID)-reverse" + (number == 1 ? "" : "-try-\(number)"),
+          known: charge.references, within: budget)
+        guard case .refused = report.answer else { return report }
+        // The next try makes a refund of its own.
+        return MovementReport(report.answer, references: report.references.merging([MovementReference.refund: ""]))
       case .requiresCapture, .requiresPaymentMethod, .requiresConfirmation, .requiresAction, .processing, nil: break
       }
     }
@@ -121,7 +126,9 @@ extension StripeTerminalProvider {
   private func giveBack(
     _ amount: Int64, of intent: String, as name: String, known: ProviderReferences, within budget: CallBudget
   ) async -> MovementReport {
-    if let refund = known[MovementReference.refund] { return await readRefund(refund, of: amount, within: budget) }
+    if let refund = known[MovementReference.refund], !refund.isEmpty {
+      return await readRefund(refund, of: amount, within: budget)
+    }
     switch await findRefund(name, of: intent, within: budget) {
     case .refund(let made): return report(on: made, of: amount)
     case .absent: break

@@ -109,7 +109,10 @@ package final class SwishProvider: PaymentProvider {
       return ProviderReport(.pending, askAgainSeconds: Self.askAgainSeconds)
     case .paid:
       guard payment.amount == charge.amount else {
-        return ProviderReport(.unknown("Swish says PAID, but not this amount"))
+        return ProviderReport(.unknown("Swish says PAID, but of another amount than was asked for"))
+      }
+      guard payment.currency.map({ sameBytes($0, charge.currency.code) }) ?? false else {
+        return ProviderReport(.unknown("Swish says PAID, but not in \(charge.currency.code)"))
       }
       return ProviderReport(.paid(nil), references: payment.paymentReference.map { [Reference.payment: $0] } ?? [:])
     case .declined, .cancelled: return ProviderReport(.notPaid(.cancelled))
@@ -173,7 +176,7 @@ package final class SwishProvider: PaymentProvider {
   package func release(_ charge: Charge) async -> MovementReport { await reverse(charge) }
 
   package func reverse(_ charge: Charge) async -> MovementReport {
-    await giveBack(charge.amount, of: charge, as: SwishInstruction.reversal(of: charge.paymentID), reference: nil)
+    await giveBack(charge.amount, of: charge, as: SwishInstruction.reversal(of: charge), reference: nil)
   }
 
   private func giveBack(
@@ -207,7 +210,8 @@ package final class SwishProvider: PaymentProvider {
     case .answered(let answer) where answer.isSuccess: break
     case .answered(let answer) where (400..<500).contains(answer.status) && !isPassing(answer.status):
       let codes = SwishRefusal.codes(answer.body)
-      if codes.contains(where: { SwishErrors.meaning(of: $0) == .exists }) { break }
+      // What is refused after a try without an answer may be refused because of what that try did.
+      if answer.isOfRepetition || codes.contains(where: { SwishErrors.meaning(of: $0) == .exists }) { break }
       if let code = codes.first(where: { if case .refused = SwishErrors.meaning(of: $0) { true } else { false } }) {
         return MovementReport(.refused("Swish refused: \(SwishErrors.words(for: code))"))
       }

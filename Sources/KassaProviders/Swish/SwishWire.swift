@@ -1,6 +1,6 @@
-import Crypto
 import KassaDomain
 import KassaJSON
+import KassaService
 
 /// Amounts as Swish writes them: kronor, a point, two digits. Exact: there is no floating point between.
 enum SwishAmount {
@@ -70,10 +70,8 @@ enum SwishInstruction {
   /// That of a refund: its own identifier.
   static func refund(_ id: SubjectID) -> String { digits(id.bytes) }
 
-  /// That of giving back the whole of an attempt, of which there is one at most.
-  static func reversal(of id: PaymentID) -> String {
-    digits(SHA256.hash(data: Array("kassa/reversal/".utf8) + id.bytes).prefix(16))
-  }
+  /// That of the current try to give back the whole of an attempt. One that ended as ERROR stays so under its name.
+  static func reversal(of charge: Charge) -> String { digits(charge.reversalDigest) }
 
   private static func digits(_ bytes: some Sequence<UInt8>) -> String { hexadecimalText(bytes).uppercased() }
 }
@@ -101,6 +99,7 @@ struct SwishPayment {
   /// `nil` for one that is not documented.
   let status: Status?
   let amount: Int64?
+  let currency: String?
   /// The bank's name of it, which a refund needs.
   let paymentReference: String?
   let errorCode: String?
@@ -112,6 +111,7 @@ struct SwishPayment {
     }
     self.status = Status(rawValue: status)
     amount = SwishAmount.minorUnits(object["amount"])
+    currency = object.text("currency")
     paymentReference = object.text("paymentReference")
     errorCode = object.text("errorCode")
   }

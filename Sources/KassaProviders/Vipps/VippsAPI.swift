@@ -116,6 +116,16 @@ struct VippsPayment: Equatable, Sendable {
   var reserved: Int64 { state == .authorized ? max(0, authorized - captured - cancelled) : 0 }
   /// What was taken and not given back.
   var taken: Int64 { max(0, captured - refunded) }
+  /// Nothing is reserved and nothing was taken, for certain. Sums that lag behind the state do not show that: what was
+  /// authorized is in one of them before it is let go.
+  var isLetGo: Bool {
+    guard reserved == 0, taken == 0 else { return false }
+    return switch state {
+    case .authorized: cancelled > 0 || refunded > 0
+    case .aborted, .expired, .terminated: true
+    case .created, nil: false
+    }
+  }
 }
 
 /// One line of a payment's log.

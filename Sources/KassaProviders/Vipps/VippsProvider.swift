@@ -41,7 +41,7 @@ package struct VippsProvider: PaymentProvider, NotifyingProvider {
           askAgainSeconds: Self.firstLookSeconds)
       }
       // What broke on their side, or may have been done by an earlier try, is looked up.
-      let isKnownAlready = !VippsProblem(answer).codes.isDisjoint(with: ["4010", "4020", "4150"])
+      let isKnownAlready = !VippsProblem(answer).codes.isDisjoint(with: Self.repetitionCodes)
       if answer.isOfRepetition || answer.status >= 500 || answer.isSuccess || answer.status == 409 || isKnownAlready {
         return await look(at: charge, within: budget)
       }
@@ -67,6 +67,9 @@ package struct VippsProvider: PaymentProvider, NotifyingProvider {
       return report(of: payment, charge)
     }
   }
+
+  /// Codes that say that a key or a reference was used before, or is being used.
+  private static let repetitionCodes: Set<String> = ["4010", "4020", "4150"]
 
   private func create(_ charge: Charge, within budget: CallBudget) async -> ProviderResponse {
     // The same for each call of one charge: Vipps compares it with that of the first.
@@ -120,8 +123,10 @@ package struct VippsProvider: PaymentProvider, NotifyingProvider {
         .pending, nextAction: action, references: action == nil ? [:] : references,
         askAgainSeconds: Self.nextLookSeconds)
     case .authorized:
-      let isHeld = payment.reserved > 0 || payment.taken > 0
-      return ProviderReport(isHeld ? .paid(nil) : .notPaid(.cancelled), references: references)
+      if payment.reserved > 0 || payment.taken > 0 { return ProviderReport(.paid(nil), references: references) }
+      return ProviderReport(
+        payment.isLetGo ? .notPaid(.cancelled) : .unknown("Vipps says AUTHORIZED, but not yet of what amount"),
+        references: references)
     case .aborted, .terminated: return ProviderReport(.notPaid(.cancelled), references: references)
     case .expired: return ProviderReport(.notPaid(.timedOut), references: references)
     case nil: return ProviderReport(.unknown("Vipps has a state that is not known"))
@@ -175,33 +180,56 @@ package struct VippsProvider: PaymentProvider, NotifyingProvider {
       movement.amount, of: movement.charge, kind, key: "\(kind.rawValue)-\(movement.id)", within: api.http.budget())
   }
 
-  /// Asks for the movement, and then reads the payment's log: an entry with our key decides, not the status.
+  /// Reads the payment's log, asks for the movement unless it is there, and reads the log again: an entry with our key
+  /// decides, not the status. How long Vipps remembers a key is nowhere told; its log remembers for good.
   private func move(
     _ amount: Int64, of charge: Charge, _ kind: Movement, key: String, within budget: CallBudget
   ) async -> MovementReport {
+    switch await isLogged(kind, key, of: charge, within: budget) {
+    case true?: return MovementReport(.done)
+    case false?: break
+    case nil: return MovementReport(.unknown("the payment's log could not be read"))
+    }
     let body = json {
       $0.member("modificationAmount", object: { Self.write(amount, charge.currency, to: &$0) })
     }
     let response = await api.send(
       .post, VippsAPI.path(charge.reference, "/\(kind.rawValue)"), body: body, idempotencyKey: key, within: budget)
     if case .neverLeft(let words) = response { return MovementReport(.unknown(words)) }
-    guard let events = await api.events(charge.reference, within: budget) else {
-      return MovementReport(.unknown("the payment's log could not be read"))
+    switch await isLogged(kind, key, of: charge, within: budget) {
+    case true?: return MovementReport(.done)
+    case false?: break
+    case nil: return MovementReport(.unknown("the payment's log could not be read"))
     }
-    let own = events.filter { $0.name == kind.event && $0.idempotencyKey.map { sameBytes($0, key) } ?? false }
-    if own.contains(where: \.isSuccess) { return MovementReport(.done) }
     switch response {
     case .neverLeft(let words), .noAnswer(let words): return MovementReport(.unknown(words))
     case .answered(let answer):
       if answer.isSuccess { return await confirm(amount, of: charge, kind, within: budget) }
       let problem = VippsProblem(answer)
-      switch answer.status {
-      // Another operation is under way, or the capture failed for a moment: Vipps wants it asked again with the same key.
-      case _ where !problem.codes.isDisjoint(with: ["6160", "6280"]): return MovementReport(.unknown(problem.words))
-      case 400, 409, 422: return MovementReport(.refused(problem.words))
-      default: return MovementReport(.unknown(problem.words))
-      }
+      if kind == .capture, await isCapturedAnyway(amount, of: charge, within: budget) { return MovementReport(.done) }
+      // Only what certainly refuses this very call is a no. The log may lag behind an earlier try of it, and the codes say
+      // that the key is known, that another operation is under way, or that the capture failed for a moment.
+      let isOpen = answer.isOfRepetition || !problem.codes.isDisjoint(with: Self.openCodes)
+      guard [400, 422].contains(answer.status), !isOpen else { return MovementReport(.unknown(problem.words)) }
+      return MovementReport(.refused(problem.words))
     }
+  }
+
+  /// Codes after which it is asked again with the same key.
+  private static let openCodes: Set<String> = repetitionCodes.union(["6160", "6280"])
+
+  /// Whether the payment's log has this movement as done; `nil` when it could not be read.
+  private func isLogged(_ kind: Movement, _ key: String, of charge: Charge, within budget: CallBudget) async -> Bool? {
+    await api.events(charge.reference, within: budget)?.contains { event in
+      event.name == kind.event && event.isSuccess && event.idempotencyKey.map { sameBytes($0, key) } ?? false
+    }
+  }
+
+  /// A sales unit may have Vipps capture the whole by itself: then there is nothing left to capture.
+  private func isCapturedAnyway(_ amount: Int64, of charge: Charge, within budget: CallBudget) async -> Bool {
+    guard amount == charge.amount, case .payment(let payment) = await api.payment(charge.reference, within: budget)
+    else { return false }
+    return payment.captured >= amount && sameBytes(payment.currency, charge.currency.code)
   }
 
   /// For a log whose entries have no keys: what was said to be done must be in the sums.
@@ -215,19 +243,43 @@ package struct VippsProvider: PaymentProvider, NotifyingProvider {
     return MovementReport(sum >= amount ? .done : .unknown("Vipps said yes, but its sums do not show it"))
   }
 
+  /// Refused where Vipps holds money that was captured past Kassa: that is not freed, and the order is not cancelled.
   package func release(_ charge: Charge) async -> MovementReport {
-    await free(charge, within: api.http.budget())
-  }
-
-  private func free(_ charge: Charge, within budget: CallBudget) async -> MovementReport {
-    let response = await api.send(.post, VippsAPI.path(charge.reference, "/cancel"), within: budget)
-    if case .neverLeft(let words) = response { return MovementReport(.unknown(words)) }
+    let budget = api.http.budget()
     switch await api.payment(charge.reference, within: budget) {
     case .unknown(let words): return MovementReport(.unknown(words))
     case .none: return MovementReport(.unknown("Vipps does not know the payment"))
     case .payment(let payment):
-      let isFree = payment.state != nil && payment.state != .created && payment.reserved == 0
-      return MovementReport(isFree ? .done : .unknown("Vipps has not freed the amount yet"))
+      if let refusal = Self.refusal(toRelease: payment) { return refusal }
+      return switch await free(charge, within: budget) {
+      case .freed(let freed): Self.refusal(toRelease: freed) ?? MovementReport(.done)
+      case .unknown(let words): MovementReport(.unknown(words))
+      }
+    }
+  }
+
+  private static func refusal(toRelease payment: VippsPayment) -> MovementReport? {
+    guard payment.taken > 0 else { return nil }
+    return MovementReport(
+      .refused(
+        "Vipps has captured \(payment.taken) of this payment in minor units: it cannot be cancelled, only refunded"))
+  }
+
+  private enum Freeing {
+    /// Nothing is reserved any more.
+    case freed(VippsPayment)
+    case unknown(String)
+  }
+
+  private func free(_ charge: Charge, within budget: CallBudget) async -> Freeing {
+    let response = await api.send(.post, VippsAPI.path(charge.reference, "/cancel"), within: budget)
+    if case .neverLeft(let words) = response { return .unknown(words) }
+    switch await api.payment(charge.reference, within: budget) {
+    case .unknown(let words): return .unknown(words)
+    case .none: return .unknown("Vipps does not know the payment")
+    case .payment(let payment):
+      let isFree = payment.isLetGo || payment.taken > 0 && payment.reserved == 0
+      return isFree ? .freed(payment) : .unknown("Vipps has not freed the amount yet")
     }
   }
 
@@ -236,14 +288,19 @@ package struct VippsProvider: PaymentProvider, NotifyingProvider {
     switch await api.payment(charge.reference, within: budget) {
     case .unknown(let words): return MovementReport(.unknown(words))
     case .none: return MovementReport(.unknown("Vipps does not know the payment"))
-    case .payment(let payment):
-      if payment.reserved > 0 || payment.state == .created {
-        let freed = await free(charge, within: budget)
-        guard freed.answer == .done else { return freed }
+    case .payment(var payment):
+      if payment.isLetGo { return MovementReport(.done) }
+      if payment.reserved > 0 || payment.taken == 0 {
+        switch await free(charge, within: budget) {
+        case .unknown(let words): return MovementReport(.unknown(words))
+        case .freed(let freed): payment = freed
+        }
       }
       guard payment.taken > 0 else { return MovementReport(.done) }
       // With the amount in it, the key is never used for two different requests.
-      let name = charge.reference.filter { $0 != "-" }
+      let name =
+        charge.references.reversalTry == 1
+        ? charge.reference.filter { $0 != "-" } : hexadecimalText(charge.reversalDigest)
       return await move(
         payment.taken, of: charge, .refund, key: "reverse-\(name)-\(payment.taken)", within: budget)
     }

@@ -109,11 +109,15 @@ extension KassaService {
     try await movements(paidBy: payment).filter { $0.checkAt != nil }
   }
 
-  /// One of the refunds that are done may have come back: the reconciler asks about each of them until it is certain.
+  /// One of the refunds that are done may have come back, or late money that was given back: the reconciler asks about each
+  /// of them until it is certain.
   func doubtRefunds(paidBy payment: Payment) async throws {
     let now = self.now
     let ids = try await movements(paidBy: payment).map(\.id)
     try await store.write { transaction in
+      if var late = try transaction.payments.find(payment.id, of: payment.merchantID), late.doubtReversal(at: now) {
+        try transaction.payments.save(late)
+      }
       for id in ids {
         guard var movement = try transaction.orders.movement(id, of: payment.merchantID), movement.doubt(at: now) else {
           continue

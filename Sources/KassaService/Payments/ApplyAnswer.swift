@@ -35,7 +35,8 @@ extension KassaService {
     for what in applied.notices(of: report.answer) { notice(what, applied.payment) }
     if let capture = applied.capture { await carryOutWithin(Limits.captureWaitMilliseconds, capture) }
     let view = CollectionView(session: applied.session, payment: applied.payment)
-    guard view.payment.state == .reversing else { return view }
+    // Once refused, it is asked for by its time alone: a provider that tells of each refusal would set off the next.
+    guard view.payment.state == .reversing, view.payment.reversalTry == 1 else { return view }
     return try await reverse(view)
   }
 
@@ -48,50 +49,60 @@ extension KassaService {
     }
   }
 
-  /// Gives back money that came after the session's end, and tells of it once it is certain. A provider that refuses is
-  /// asked again after a longer pause each time, and each refusal is told of.
+  /// Gives back money that came after the session's end, and tells of it once it is certain; of what was given back before
+  /// it asks whether it stayed there. A provider that refuses for certain is asked again after a longer pause each time,
+  /// under another name, and each refusal is told of.
   func reverse(_ view: CollectionView) async throws -> CollectionView {
-    let report = try await askToReverse(view.payment)
+    let (number, report) = try await askToReverse(view.payment)
     let now = self.now
-    let reversed = try await writeSession { transaction in
+    let told = try await writeSession { transaction in
       guard var payment = try transaction.payments.find(view.payment.id, of: view.payment.merchantID),
         var session = try transaction.sessions.find(payment.sessionID, of: payment.merchantID)
-      else { return view }
-      let version = session.version
-      payment.keep(nil, report.references)
-      guard report.answer == .done, let event = payment.noteReversed(in: &session) else {
-        if case .refused = report.answer, payment.state == .reversing {
-          payment.checkAt = now.adding(seconds: Limits.reversalRefusedPauseSeconds(after: payment.checks))
-        }
-        try transaction.payments.save(payment)
-        return CollectionView(session: session, payment: payment)
+      else { return ToldReversal(view: view, what: nil) }
+      let (version, before) = (session.version, payment.state)
+      // What is heard of a try that was refused since says nothing of the next one.
+      guard before == .reversing || before == .reversed, number == payment.reversalTry else {
+        return ToldReversal(view: CollectionView(session: session, payment: payment), what: nil)
       }
-      payment.checkAt = nil
+      payment.keep(nil, report.references)
+      var what: PaymentNotice.What?
+      switch report.answer {
+      case .done:
+        let event = payment.noteReversed(in: &session)
+        payment.checkAt = nil
+        what = before == .reversing ? .givenBack : nil
+        if let event {
+          guard try transaction.sessions.save(session, expecting: version) else {
+            throw ServiceFailure.changedMeanwhile
+          }
+          try record(event, of: session, origin: .system, at: now, in: transaction)
+        }
+      case .refused(let words):
+        _ = payment.noteReversalRefused(number)
+        payment.checkAt = now.adding(seconds: Limits.reversalRefusedPauseSeconds(after: payment.checks))
+        what = before == .reversed ? .cameBack(OperatorDetail(words)) : .reversalRefused(OperatorDetail(words))
+      case .pending: what = before == .reversing ? .givingBack : nil
+      case .unknown(let words): what = .reversalUnknown(OperatorDetail(words))
+      }
       try transaction.payments.save(payment)
-      guard try transaction.sessions.save(session, expecting: version) else { throw ServiceFailure.changedMeanwhile }
-      try record(event, of: session, origin: .system, at: now, in: transaction)
-      return CollectionView(session: session, payment: payment)
+      return ToldReversal(view: CollectionView(session: session, payment: payment), what: what)
     }
-    switch (report.answer, reversed.payment.state) {
-    case (.done, _): notice(.givenBack, reversed.payment)
-    case (.pending, .reversing): notice(.givingBack, reversed.payment)
-    case (.refused(let words), .reversing): notice(.reversalRefused(OperatorDetail(words)), reversed.payment)
-    case (.unknown(let words), .reversing): notice(.reversalUnknown(OperatorDetail(words)), reversed.payment)
-    case (.pending, _), (.refused, _), (.unknown, _): break
-    }
-    return reversed
+    if let what = told.what { notice(what, told.view.payment) }
+    return told.view
   }
 
-  private func askToReverse(_ payment: Payment) async throws -> MovementReport {
+  /// The answer, and the try that it is about.
+  private func askToReverse(_ payment: Payment) async throws -> (number: Int, report: MovementReport) {
     guard let provider = try await provider(of: payment) else {
-      return MovementReport(.unknown("the provider is not configured"))
+      return (payment.reversalTry, MovementReport(.unknown("the provider is not configured")))
     }
     let charge = try await charge(of: payment)
-    return await bounded {
+    let report = await bounded {
       MovementReport(.unknown("no answer within \($0) seconds"))
     } _: {
       await provider.reverse(charge)
     }
+    return (charge.references.reversalTry, report)
   }
 
   func notice(_ what: PaymentNotice.What, _ payment: Payment) {
@@ -113,6 +124,14 @@ extension KassaService {
         .paymentActionChanged, of: payment.id, merchant: payment.merchantID, sequence: sequence, at: now,
         related: payment.sessionID, device: session.deviceID), in: transaction)
   }
+}
+
+/// What one commit made of an answer about giving back, and what there is to be told of it.
+private struct ToldReversal: Sendable, SessionHolder {
+  let view: CollectionView
+  let what: PaymentNotice.What?
+
+  var session: Session { view.session }
 }
 
 /// What one commit made of an answer.

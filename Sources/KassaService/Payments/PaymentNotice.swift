@@ -24,6 +24,8 @@ package struct PaymentNotice: Sendable {
     case givenBack
     /// The provider has taken the giving back on.
     case givingBack
+    /// It was given back, and came back: it is given back again, and somebody must look at it.
+    case cameBack(OperatorDetail)
     /// The provider will not give it back: somebody must look at it. Asked again, less and less often.
     case reversalRefused(OperatorDetail)
     case reversalUnknown(OperatorDetail)

@@ -182,7 +182,9 @@ package protocol PaymentProvider: Sendable {
   func refund(_ movement: MoneyMovement) async -> MovementReport
   /// Frees what was paid but not captured, so that it never is.
   func release(_ charge: Charge) async -> MovementReport
-  /// Gives the whole amount back, whatever of it was captured: money that came after the session's end.
+  /// Gives the whole amount back, whatever of it was captured: money that came after the session's end. Each
+  /// `charge.references.reversalTry` is a movement of its own, with its own name at the provider: asked again in the same
+  /// try it tells how that stands. `refused` says for certain that nothing goes back by this try; then comes the next.
   func reverse(_ charge: Charge) async -> MovementReport
 
   /// What is this notification worth? `charge` is that of the address it came to, where that names an attempt. Must not

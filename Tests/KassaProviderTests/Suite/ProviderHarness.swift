@@ -6,13 +6,13 @@ import Testing
 
 /// One provider as the suite sees it: its emulator, its adapter, and the few things that differ from others.
 struct ProviderHarness: Sendable, CustomTestStringConvertible {
-  let name: String
+  var name: String
   let provider: ProviderName
   let method: PaymentMethod
   let currency: String
   /// Settings beside those that the emulator tells.
   var settings: [String: String] = [:]
-  let emulator: @Sendable () throws -> any ProviderEmulator
+  var emulator: @Sendable () throws -> any ProviderEmulator
   let kind: @Sendable (ProviderHTTPClient, @escaping @Sendable () -> Timestamp) -> ProviderKind
   /// The emulator's operation that makes a payment.
   let startOperation: String
@@ -26,6 +26,8 @@ struct ProviderHarness: Sendable, CustomTestStringConvertible {
   var testDescription: String { name }
 
   static let all: [ProviderHarness] = [.vipps, .klarna, .swish, .stripe]
+  /// Those of whom late money may be taken already, and is refunded; at Klarna it is only reserved, and freed.
+  static let refundingLateMoney: [ProviderHarness] = [.swish, .stripe, .vippsCapturing]
 }
 
 /// A notification as it is sent.
@@ -55,6 +57,14 @@ extension ProviderHarness {
       }
       return [unsigned, changed] + others
     })
+
+  /// A sales unit for which Vipps captures by itself.
+  static let vippsCapturing: ProviderHarness = {
+    var harness = vipps
+    harness.name = "Vipps that captures by itself"
+    harness.emulator = { VippsEmulator(isCapturedAtOnce: true) }
+    return harness
+  }()
 
   static let klarna = ProviderHarness(
     name: "Klarna", provider: .klarna, method: .klarna, currency: "SEK", settings: ["country": "SE"],

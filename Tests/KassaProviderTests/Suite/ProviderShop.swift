@@ -30,12 +30,13 @@ final class ProviderShop: Sendable {
     let description: String
   }
 
-  /// Ends everything, whatever `body` does. `limits` bound the calls to the provider; a careless adapter is the control.
+  /// Ends everything, whatever `body` does. `limits` bound the calls to the provider; a careless adapter, or one that is
+  /// spoilt otherwise, is the control.
   static func with(
     _ harness: ProviderHarness, limits: CallLimits = CallLimits(pauseMilliseconds: 5), isCareless: Bool = false,
-    _ body: (ProviderShop) async throws -> Void
+    spoilt: (@Sendable (ProviderKind) -> ProviderKind)? = nil, _ body: (ProviderShop) async throws -> Void
   ) async throws {
-    let shop = try await ProviderShop(harness, limits, isCareless)
+    let shop = try await ProviderShop(harness, limits, spoilt ?? (isCareless ? CarelessProvider.kind : nil))
     let result: Result<Void, any Error>
     do {
       result = .success(try await body(shop))
@@ -46,7 +47,9 @@ final class ProviderShop: Sendable {
     try result.get()
   }
 
-  private init(_ harness: ProviderHarness, _ limits: CallLimits, _ isCareless: Bool) async throws {
+  private init(
+    _ harness: ProviderHarness, _ limits: CallLimits, _ spoilt: (@Sendable (ProviderKind) -> ProviderKind)?
+  ) async throws {
     self.harness = harness
     let emulator = try harness.emulator()
     self.emulator = emulator
@@ -63,7 +66,7 @@ final class ProviderShop: Sendable {
     service = KassaService(
       store: store, secrets: try #require(ServerSecrets(masterKey: Array(repeating: 7, count: ServerSecrets.keyBytes))),
       environment: .playground, settings: ServiceSettings(publicURL: { url }),
-      providerKinds: [isCareless ? CarelessProvider.kind(kind) : kind], clock: clock)
+      providerKinds: [spoilt?(kind) ?? kind], clock: clock)
     try await service.claimInstallation()
     let (merchant, key) = try await service.createMerchant(name: "Shop")
     backend = MerchantPrincipal(merchantID: merchant.id, keyID: key.key.id, requestID: "test")
@@ -75,22 +78,19 @@ final class ProviderShop: Sendable {
       with: ReplacePaymentMethod(
         provider: harness.provider, isOn: true, capturePolicy: .automatic,
         settings: settings), as: .backend(backend))
-    // A careless adapter cannot be subscribed to. The others take it where their kind says that they need it.
+    // A spoilt adapter cannot be subscribed to. The others take it where their kind says that they need it.
     do {
       _ = try await service.subscribePaymentMethod(harness.method, as: .backend(backend))
       try #require(kind.needsSubscription, "\(harness.provider) takes a subscription, and its kind does not say so")
-    } catch ServiceFailure.providerRefused where isCareless || !kind.needsSubscription {
+    } catch ServiceFailure.providerRefused where spoilt != nil || !kind.needsSubscription {
       // It is told with each payment where to notify.
     }
   }
 
   private func end() async {
-    // What a notification set off may still be calling. Nobody may be about to connect when the server stops: after the
-    // client's end a last call sees that every connection before it was taken.
+    // What a notification set off may still be calling.
     await http.shutdown()
-    var last = HTTPClientRequest(url: "\(server.url)/emulator/ledger")
-    last.headers.add(name: "connection", value: "close")
-    _ = try? await HTTPClient.shared.execute(last, timeout: .seconds(10))
+    await server.takeLastCall()
     await receiver.stop()
     await server.stop()
     await store.close()
@@ -134,6 +134,43 @@ final class ProviderShop: Sendable {
         description: "the attempt is \(view.payment.state), and shows \("\(view.payment.nextAction as Any)")")
     }
     return (session, view.payment.id)
+  }
+
+  /// An attempt that the buyer paid while nobody could be asked, so that its session was given up; `pay` says how. Its
+  /// money is there to be found.
+  func given(
+    up device: DevicePrincipal, pay: (PaymentID) throws -> Void
+  ) async throws -> (session: SessionID, payment: PaymentID) {
+    let (session, payment) = try await awaiting(on: device)
+    try pay(payment)
+    let faults = emulator.world.faults
+    for operation in harness.operations { faults.plan(.unreachable, for: operation, count: 100) }
+    try await wait("the session is given up") {
+      if try await state(session) == .failed { return true }
+      advance(Limits.outcomeUnknownSecondsMax / 2)
+      _ = try await service.expireSessions()
+      _ = try await service.reconcilePayments()
+      return false
+    }
+    faults.clear()
+    return (session, payment)
+  }
+
+  /// Lets time go by minute by minute, with a look of the reconciler after each.
+  func pass(minutes: Int) async throws {
+    for _ in 0..<minutes {
+      advance(60)
+      _ = try await service.reconcilePayments()
+    }
+  }
+
+  /// The same, until it is so: some hours at most.
+  func pass(until what: String, _ isSo: () async throws -> Bool) async throws {
+    for _ in 0..<300 {
+      try await pass(minutes: 1)
+      if try await isSo() { return }
+    }
+    throw Violation(description: "it never came to it that \(what)")
   }
 
   // MARK: Buyers

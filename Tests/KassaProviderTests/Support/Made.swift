@@ -1,3 +1,4 @@
+import AsyncHTTPClient
 import KassaDomain
 import KassaEmulators
 import KassaProviders
@@ -32,6 +33,7 @@ struct Made<Emulator: ProviderEmulator, Adapter: PaymentProvider>: Sendable {
       result = .failure(error)
     }
     await http.shutdown()
+    await server.takeLastCall()
     await server.stop()
     try result.get()
   }
@@ -43,6 +45,20 @@ struct Made<Emulator: ProviderEmulator, Adapter: PaymentProvider>: Sendable {
   ) throws -> Charge {
     try TestCharge.make(
       amount, currency, references: references, id: id, country: country, at: emulator.world.clock.now)
+  }
+}
+
+extension EmulatorServer {
+  /// Nobody may be about to connect when it stops: after its clients' end this call sees that every connection before it
+  /// was taken. Whoever wants a certificate refuses it, which shows the same.
+  func takeLastCall() async {
+    var configuration = HTTPClient.Configuration(certificateVerification: .none)
+    configuration.connectionPool.retryConnectionEstablishment = false
+    let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    var last = HTTPClientRequest(url: "\(url)/emulator/ledger")
+    last.headers.add(name: "connection", value: "close")
+    _ = try? await client.execute(last, timeout: .seconds(10))
+    try? await client.shutdown()
   }
 }
 
