@@ -20,6 +20,8 @@ extension Limits {
   package static let callbackTriesPerDestinationMax = 8
   /// Tries at once in one process: room for more than a hundred stuck destinations before a quick one waits.
   package static let callbackTriesMax = 1024
+  /// How often a delivery that is to be sent again is looked at anew because a worker noted a try of it meanwhile.
+  package static let resendTriesMax = 5
   /// How often a worker looks without being called: makes up for lost calls, and finds what has become due.
   package static let callbackPollMilliseconds: Int64 = 1000
   /// The least time between two looks: bounds what looking costs under load.

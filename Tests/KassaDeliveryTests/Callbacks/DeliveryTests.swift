@@ -177,6 +177,26 @@ import Testing
     await receiver.close()
   }
 
+  /// A delivery is sent again and again while it is being sent: whoever asks for it is never told to come back.
+  @Test(.timeLimit(.minutes(2))) func resendingMeetsTheWorker() async throws {
+    let harness = try await Harness()
+    let receiver = try await Receiver { _ in ReceiverAnswer(status: 204) }
+    let webhook = try await harness.webhook(receiver.url)
+    try await harness.session(Harness.subject(), sequences: 1...1)
+    let queue = harness.queue(schedule: Harness.schedule(tries: 3, milliseconds: 10))
+    try await harness.working(harness.worker(queue)) {
+      try await harness.nothingPending()
+      let id = try #require(try await harness.deliveries(webhook.destination.id).first).delivery.id
+      for _ in 0..<200 { _ = try await harness.service.resendDelivery(id, as: harness.principal) }
+      try await harness.nothingPending()
+      let delivery = try #require(try await harness.deliveries(webhook.destination.id).first)
+      #expect(delivery.delivery.state.name == .delivered)
+      // It was under way in between, so they did meet.
+      #expect(receiver.requests.count > 2)
+    }
+    await receiver.close()
+  }
+
   @Test func aStallIsCutOffAndTheStatusCounts() async throws {
     let harness = try await Harness()
     let mute = try await Receiver { _ in ReceiverAnswer(delayMilliseconds: 30_000) }
