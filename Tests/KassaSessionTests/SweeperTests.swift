@@ -47,6 +47,29 @@ import Testing
     await shop.close()
   }
 
+  /// A call that takes long holds up only itself: what becomes due meanwhile, by the same method, is looked after.
+  @Test(.timeLimit(.minutes(2))) func aSilentCallHoldsUpNoOther() async throws {
+    let silence = Silence()
+    let shop = try await Shop(answerSeconds: 600, before: { SilentProvider(cards: $0, silence: silence) })
+    let first = try await shop.awaiting(on: try await shop.pair())
+    let sweeper = Task {
+      try await Sweeper(service: shop.service, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }).run()
+    }
+    // It times out, and its cancel is not answered.
+    shop.clock.advance(seconds: Limits.primedSecondsMax + 1)
+    try await wait { silence.callers == 1 }
+    let second = try await shop.awaiting(on: try await shop.pair())
+    shop.clock.advance(seconds: Limits.primedSecondsMax + 1)
+    try await wait { silence.callers > 1 }
+    silence.end()
+    for session in [first.session, second.session] {
+      try await wait { try await shop.session(session).state == .active(nil) }
+    }
+    sweeper.cancel()
+    try await sweeper.value
+    await shop.close()
+  }
+
   /// What nobody swept yet is over all the same: nothing can be chosen any more, and it is too late to cancel.
   @Test func aSessionIsOverWhenItsTimeComes() async throws {
     let shop = try await Shop()

@@ -1,6 +1,6 @@
 /// Money of an order that is to move: a capture, a refund, or the release of what was not captured. Its identifier is our
 /// idempotency key at the provider.
-package struct OrderMovement: Equatable, Sendable {
+package struct OrderMovement: Equatable, Identifiable, Sendable {
   package let id: OrderMovementID
   package let merchantID: MerchantID
   package let orderID: OrderID

@@ -1,5 +1,5 @@
 /// One attempt to collect a session's amount by one method.
-package struct Payment: Equatable, Sendable {
+package struct Payment: Equatable, Identifiable, Sendable {
   package let id: PaymentID
   package let sessionID: SessionID
   package let merchantID: MerchantID

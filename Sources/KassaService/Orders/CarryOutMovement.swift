@@ -137,17 +137,25 @@ extension KassaService {
     }
   }
 
-  /// Asks again for movements that a crash or a silent provider left open, as far as their time has come. Returns how
-  /// many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
-  package func reconcileOrders(by method: PaymentMethod? = nil) async throws -> Int {
-    let since = self.now
-    let due = try await store.read { try $0.orders.dueMovements(at: since, by: method, limit: Limits.sweepRowsMax) }
-    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { movement in
-      let pause = Limits.outcomeCheckPauseSeconds(after: movement.checks + 1)
-      let next = self.now.adding(seconds: max(pause, Limits.providerCrashSeconds))
-      guard try await store.write({ try $0.orders.takeCheck(movement, next: next) }) else { return }
-      _ = try await carryOut(movement, isAskedAgain: true)
-    }
+  /// Asks once again for all movements that a crash or a silent provider left open, as far as their time has come. Returns
+  /// how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
+  package func reconcileOrders() async throws -> Int {
+    let due = try await dueMovements(by: nil, limit: Limits.sweepRowsMax)
+    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { try await lookAfter($0) }
     return due.count
+  }
+
+  /// Movements by this method, or by any, that want asking about, longest waiting first.
+  package func dueMovements(by method: PaymentMethod?, limit: Int) async throws -> [OrderMovement] {
+    let now = self.now
+    return try await store.read { try $0.orders.dueMovements(at: now, by: method, limit: limit) }
+  }
+
+  /// Asks again for a movement that was due, unless another server does: it is taken until a provider must have answered.
+  package func lookAfter(_ movement: OrderMovement) async throws {
+    let pause = Limits.outcomeCheckPauseSeconds(after: movement.checks + 1)
+    let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+    guard try await store.write({ try $0.orders.takeCheck(movement, next: next) }) else { return }
+    _ = try await carryOut(movement, isAskedAgain: true)
   }
 }

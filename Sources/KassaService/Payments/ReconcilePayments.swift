@@ -2,20 +2,27 @@ import KassaDomain
 import KassaStore
 
 extension KassaService {
-  /// Looks after attempts by this method, or by any, that a crash, a silent provider or an absent customer left open, as far
-  /// as their time has come. Returns how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
-  package func reconcilePayments(by method: PaymentMethod? = nil) async throws -> Int {
-    let since = self.now
-    let due = try await store.read { try $0.payments.due(at: since, by: method, limit: Limits.sweepRowsMax) }
-    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { payment in
-      // Those before it may have waited for their provider: what it is taken for counts from here.
-      let now = self.now
-      let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
-      let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
-      guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { return }
-      try await look(after: payment, at: now)
-    }
+  /// Looks once after all attempts that want it: those that a crash, a silent provider or an absent customer left open, as
+  /// far as their time has come. Returns how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
+  package func reconcilePayments() async throws -> Int {
+    let due = try await duePayments(by: nil, limit: Limits.sweepRowsMax)
+    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { try await lookAfter($0) }
     return due.count
+  }
+
+  /// Attempts by this method, or by any, that want looking after, longest waiting first.
+  package func duePayments(by method: PaymentMethod?, limit: Int) async throws -> [Payment] {
+    let now = self.now
+    return try await store.read { try $0.payments.due(at: now, by: method, limit: limit) }
+  }
+
+  /// Looks after an attempt that was due, unless another server does: it is taken until a provider must have answered.
+  package func lookAfter(_ payment: Payment) async throws {
+    let now = self.now
+    let pause = Limits.outcomeCheckPauseSeconds(after: payment.checks + 1)
+    let next = now.adding(seconds: max(pause, Limits.providerCrashSeconds))
+    guard try await store.write({ try $0.payments.takeCheck(payment, next: next) }) else { return }
+    try await look(after: payment, at: now)
   }
 
   private func look(after payment: Payment, at now: Timestamp) async throws {
