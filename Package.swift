@@ -143,7 +143,7 @@ let package = Package(
     .target(
       name: "KassaTestDatabases",
       dependencies: [
-        "CLibPQ", "KassaDomain", "KassaPostgres", "KassaSQLite", "KassaStore",
+        "CLibPQ", "KassaDomain", "KassaPostgres", "KassaSQLite", "KassaService", "KassaStore",
         .product(name: "GRDB", package: "GRDB.swift"),
       ],
       path: "Tests/KassaTestDatabases", swiftSettings: strict),
@@ -169,6 +169,7 @@ let package = Package(
       name: "KassaProviderTests",
       dependencies: [
         "KassaDomain", "KassaEmulators", "KassaJSON", "KassaProviders", "KassaSQLite", "KassaService", "KassaStore",
+        "KassaTestDatabases",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),

@@ -1,6 +1,7 @@
 import KassaDomain
 import KassaEmulators
 import KassaService
+import KassaTestDatabases
 import Testing
 
 @testable import KassaProviders

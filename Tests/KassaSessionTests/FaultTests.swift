@@ -2,6 +2,7 @@ import KassaDomain
 import KassaProviders
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import Testing
 
 /// Every fault of the card network on every call, with a card that pays and one that does not, and with a backend that

@@ -2,6 +2,7 @@ import KassaDomain
 import KassaProviders
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import Synchronization
 import Testing
 

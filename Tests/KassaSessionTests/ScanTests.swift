@@ -1,6 +1,7 @@
 import KassaDomain
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import Synchronization
 import Testing
 

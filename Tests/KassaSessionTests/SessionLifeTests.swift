@@ -2,6 +2,7 @@ import KassaDomain
 import KassaProviders
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import Testing
 
 /// Sessions over time and beside each other, through the use cases.

@@ -137,14 +137,6 @@ extension KassaService {
     }
   }
 
-  /// Asks once again for all movements that a crash or a silent provider left open, as far as their time has come. Returns
-  /// how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
-  package func reconcileOrders() async throws -> Int {
-    let due = try await dueMovements(by: nil, limit: Limits.sweepRowsMax)
-    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { try await lookAfter($0) }
-    return due.count
-  }
-
   /// Movements by this method, or by any, that want asking about, longest waiting first.
   package func dueMovements(by method: PaymentMethod?, limit: Int) async throws -> [OrderMovement] {
     let now = self.now

@@ -2,14 +2,6 @@ import KassaDomain
 import KassaStore
 
 extension KassaService {
-  /// Looks once after all attempts that want it: those that a crash, a silent provider or an absent customer left open, as
-  /// far as their time has come. Returns how many it looked at; fewer than `Limits.sweepRowsMax` when none is left.
-  package func reconcilePayments() async throws -> Int {
-    let due = try await duePayments(by: nil, limit: Limits.sweepRowsMax)
-    try await forEach(due, atOnceMax: Limits.outcomeChecksAtOnceMax) { try await lookAfter($0) }
-    return due.count
-  }
-
   /// Attempts by this method, or by any, that want looking after, longest waiting first.
   package func duePayments(by method: PaymentMethod?, limit: Int) async throws -> [Payment] {
     let now = self.now
@@ -90,8 +82,8 @@ extension KassaService {
     if session.state.name == .failed { notice(.givenUp, view.payment) }
   }
 
-  /// Ends sessions whose time has come, in one commit, and asks nobody: an attempt that is under way is looked after at once by
-  /// `reconcilePayments`, which has its provider confirm. What one server ends no other finds. Returns how many they were;
+  /// Ends sessions whose time has come, in one commit, and asks nobody: an attempt that is under way is due at once to be
+  /// looked after, which has its provider confirm. What one server ends no other finds. Returns how many they were;
   /// fewer than `Limits.sweepRowsMax` when none is left.
   package func expireSessions() async throws -> Int {
     let now = self.now
@@ -107,19 +99,5 @@ extension KassaService {
     }
     for device in Set(ended.map(\.deviceID)) { signals.wake(device) }
     return ended.count
-  }
-
-  /// Does something for each element, some at once. One that throws holds up none that has begun; its error is thrown in
-  /// the end.
-  func forEach<Element: Sendable>(
-    _ elements: [Element], atOnceMax: Int, _ body: @escaping @Sendable (Element) async throws -> Void
-  ) async throws {
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      for (index, element) in elements.enumerated() {
-        if index >= atOnceMax { try await group.next() }
-        group.addTask { try await body(element) }
-      }
-      try await group.waitForAll()
-    }
   }
 }

@@ -2,6 +2,7 @@ import KassaDomain
 import KassaEmulators
 import KassaProviders
 import KassaService
+import KassaTestDatabases
 import Testing
 
 /// Every call of every provider, with its answer lost, late, twice, never, or broken on the other side.

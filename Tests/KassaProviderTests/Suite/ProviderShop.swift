@@ -6,6 +6,7 @@ import KassaProviders
 import KassaSQLite
 import KassaService
 import KassaStore
+import KassaTestDatabases
 import NIOCore
 import Testing
 

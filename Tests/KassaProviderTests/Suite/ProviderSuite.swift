@@ -2,6 +2,7 @@ import KassaDomain
 import KassaEmulators
 import KassaProviders
 import KassaService
+import KassaTestDatabases
 import Testing
 
 /// What must hold with every provider, over real HTTP between its adapter and its emulator, with the real service and
