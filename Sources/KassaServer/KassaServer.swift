@@ -210,20 +210,20 @@ package enum KassaServer {
         metrics.count(movement)
         guard case .refused(let words, _) = movement.state else { return }
         logger.warning(
-          "a provider refused to move money of an order",
-          metadata: [
-            "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
-            "reason": "\(words)",
-          ])
+          "a provider refused to move money of an order", metadata: named(movement, ["reason": "\(words)"]))
       },
       movementUnknown: { movement, words in
         logger.warning(
           "it is not known whether money of an order moved; asking again",
-          metadata: [
-            "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
-            "asked": "\(movement.checks + 1)", "detail": "\(words.text)",
-          ])
+          metadata: named(movement, ["asked": "\(movement.checks + 1)", "detail": "\(words.text)"]))
       })
+  }
+
+  private static func named(_ movement: OrderMovement, _ more: Logger.Metadata) -> Logger.Metadata {
+    let name: Logger.Metadata = [
+      "order_id": "\(movement.orderID)", "movement_id": "\(movement.id)", "kind": "\(movement.kind.rawValue)",
+    ]
+    return name.merging(more) { $1 }
   }
 
   /// Claims the database, with an operator's words for what may be wrong.

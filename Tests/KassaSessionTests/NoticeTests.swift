@@ -112,34 +112,14 @@ import Testing
   }
 }
 
-/// Passes all on to the card network.
-protocol PassingProvider: PaymentProvider {
-  var cards: SimulatedCardProvider { get }
-}
-
-extension PassingProvider {
-  func start(_ charge: Charge) async -> ProviderReport { await cards.start(charge) }
-  func settle(_ charge: Charge) async -> ProviderReport { await cards.settle(charge) }
-  func cancel(_ charge: Charge) async -> ProviderReport { await cards.cancel(charge) }
-  func query(_ charge: Charge) async -> ProviderReport { await cards.query(charge) }
-  func capture(_ movement: MoneyMovement) async -> MovementReport { await cards.capture(movement) }
-  func refund(_ movement: MoneyMovement) async -> MovementReport { await cards.refund(movement) }
-  func release(_ charge: Charge) async -> MovementReport { await cards.release(charge) }
-  func reverse(_ charge: Charge) async -> MovementReport { await cards.reverse(charge) }
-  func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
-    await cards.verdict(on: notification, about: charge)
-  }
-  func check() async -> [ProviderFinding] { await cards.check() }
-}
-
 /// Refuses to give money back, some times.
 private final class RefusingProvider: PassingProvider {
-  let cards: SimulatedCardProvider
+  let base: any PaymentProvider
   private let refusals: Int
   private let asked = Atomic<Int>(0)
 
-  init(_ cards: SimulatedCardProvider, refusals: Int) {
-    self.cards = cards
+  init(_ base: any PaymentProvider, refusals: Int) {
+    self.base = base
     self.refusals = refusals
   }
 
@@ -147,7 +127,7 @@ private final class RefusingProvider: PassingProvider {
 
   func reverse(_ charge: Charge) async -> MovementReport {
     let before = asked.add(1, ordering: .relaxed).oldValue
-    return before < refusals ? MovementReport(.refused("the account is empty")) : await cards.reverse(charge)
+    return before < refusals ? MovementReport(.refused("the account is empty")) : await base.reverse(charge)
   }
 }
 
@@ -160,12 +140,12 @@ private final class GatheringProvider: PassingProvider {
     var waiting: [CheckedContinuation<Void, Never>] = []
   }
 
-  let cards: SimulatedCardProvider
+  let base: any PaymentProvider
   private let parties: Int
   private let state = Mutex(State())
 
-  init(_ cards: SimulatedCardProvider, parties: Int) {
-    self.cards = cards
+  init(_ base: any PaymentProvider, parties: Int) {
+    self.base = base
     self.parties = parties
   }
 
@@ -185,6 +165,6 @@ private final class GatheringProvider: PassingProvider {
       for continuation in released { continuation.resume() }
     }
     defer { state.withLock { $0.inside -= 1 } }
-    return await cards.cancel(charge)
+    return await base.cancel(charge)
   }
 }

@@ -165,15 +165,11 @@ private final class Moments: Sendable {
 }
 
 /// A store that lets something happen just before a write, or within one just before a method's settings are removed.
-private final class InterruptedStore: Store {
-  private let inner: any Store
+private final class InterruptedStore: PassingStore {
+  let inner: any Store
   private let moments: Moments
 
   init(_ inner: any Store, _ moments: Moments) { (self.inner, self.moments) = (inner, moments) }
-
-  func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
-    try await inner.read(body)
-  }
 
   func write<Value: Sendable>(
     _ body: @escaping @Sendable (any WriteTransaction) throws -> Value
@@ -181,34 +177,13 @@ private final class InterruptedStore: Store {
     try await moments.writeBegins()
     return try await inner.write { [moments] in try body(InterruptedTransaction(inner: $0, moments: moments)) }
   }
-
-  var activity: StoreActivity { inner.activity }
-  func checkWritable() async throws { try await inner.checkWritable() }
-  func diagnose() async throws -> [StoreFinding] { try await inner.diagnose() }
-  func close() async { await inner.close() }
 }
 
-private struct InterruptedTransaction: WriteTransaction {
+private struct InterruptedTransaction: PassingTransaction {
   let inner: any WriteTransaction
   let moments: Moments
 
-  var installation: any InstallationTable { inner.installation }
-  var merchants: any MerchantTable { inner.merchants }
-  var apiKeys: any APIKeyTable { inner.apiKeys }
-  var locations: any LocationTable { inner.locations }
-  var enrollments: any EnrollmentTable { inner.enrollments }
-  var devices: any DeviceTable { inner.devices }
-  var events: any EventTable { inner.events }
-  var budgets: any BudgetTable { inner.budgets }
-  var idempotency: any IdempotencyTable { inner.idempotency }
-  var proofs: any ProofTable { inner.proofs }
-  var sessions: any SessionTable { inner.sessions }
-  var payments: any PaymentTable { inner.payments }
-  var orders: any OrderTable { inner.orders }
   var paymentMethods: any PaymentMethodTable { InterruptedMethods(inner: inner.paymentMethods, moments: moments) }
-  var simulatedCards: any SimulatedCardTable { inner.simulatedCards }
-  var webhooks: any WebhookTable { inner.webhooks }
-  var deliveries: any DeliveryTable { inner.deliveries }
 }
 
 private struct InterruptedMethods: PaymentMethodTable {

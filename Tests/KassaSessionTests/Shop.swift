@@ -153,8 +153,10 @@ final class Shop: Sendable {
       _ = try await service.reconcileOrders()
       let (due, end) = (clock.now, clock.now.adding(seconds: 30 * 86_400))
       let isBusy = try await store.read { transaction in
-        try !transaction.payments.due(at: end, by: nil, limit: 1).isEmpty
-          || !transaction.orders.dueMovements(at: end, by: nil, limit: 1).isEmpty
+        try PaymentMethod.allCases.contains { method in
+          try !transaction.payments.due(at: end, by: method, limit: 1).isEmpty
+            || !transaction.orders.dueMovements(at: end, by: method, limit: 1).isEmpty
+        }
           || !transaction.sessions.due(at: end, limit: 1).isEmpty
       }
       if !isBusy, due > Make.epoch { return }

@@ -2,6 +2,7 @@ import KassaDelivery
 import KassaDomain
 import KassaProviders
 import KassaService
+import KassaTestDatabases
 import Logging
 import Synchronization
 import Testing
@@ -15,7 +16,7 @@ import Testing
     let network = ScanNetwork { clock.now }
     let silence = Silence()
     let shop = try await Shop(
-      answerSeconds: 600, clock: clock, scans: network, before: { SilentProvider(cards: $0, silence: silence) })
+      answerSeconds: 600, clock: clock, scans: network, before: { SilentProvider(base: $0, silence: silence) })
     var byCard: [SessionID] = []
     for device in try await shop.pair(Limits.outcomeChecksAtOnceMax + 1) {
       byCard.append(try await shop.awaiting(on: device).session)
@@ -50,7 +51,7 @@ import Testing
   /// A call that takes long holds up only itself: what becomes due meanwhile, by the same method, is looked after.
   @Test(.timeLimit(.minutes(2))) func aSilentCallHoldsUpNoOther() async throws {
     let silence = Silence()
-    let shop = try await Shop(answerSeconds: 600, before: { SilentProvider(cards: $0, silence: silence) })
+    let shop = try await Shop(answerSeconds: 600, before: { SilentProvider(base: $0, silence: silence) })
     let first = try await shop.awaiting(on: try await shop.pair())
     let sweeper = Task {
       try await Sweeper(service: shop.service, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }).run()
@@ -128,11 +129,11 @@ private final class Silence: Sendable {
 
 /// Answers no cancel while there is silence.
 private struct SilentProvider: PassingProvider {
-  let cards: SimulatedCardProvider
+  let base: any PaymentProvider
   let silence: Silence
 
   func cancel(_ charge: Charge) async -> ProviderReport {
     await silence.last()
-    return await cards.cancel(charge)
+    return await base.cancel(charge)
   }
 }

@@ -5,15 +5,11 @@ import Synchronization
 /// A store without the guards that keep changes of a session or an order apart: now and then a look at one shows how it
 /// was before its newest change, a save asks for no version, and a number that an event already has is no conflict. The
 /// control for races: what they prove must not hold on it.
-final class UnguardedStore: Store {
-  private let inner: any Store
+final class UnguardedStore: PassingStore {
+  let inner: any Store
   private let memory = StaleMemory()
 
   init(_ inner: any Store) { self.inner = inner }
-
-  func read<Value: Sendable>(_ body: @escaping @Sendable (any ReadTransaction) throws -> Value) async throws -> Value {
-    try await inner.read(body)
-  }
 
   func write<Value: Sendable>(
     _ body: @escaping @Sendable (any WriteTransaction) throws -> Value
@@ -21,11 +17,6 @@ final class UnguardedStore: Store {
     let memory = memory
     return try await inner.write { try body(UnguardedTransaction(inner: $0, memory: memory)) }
   }
-
-  var activity: StoreActivity { inner.activity }
-  func checkWritable() async throws { try await inner.checkWritable() }
-  func diagnose() async throws -> [StoreFinding] { try await inner.diagnose() }
-  func close() async { await inner.close() }
 }
 
 private final class StaleMemory: Sendable {
@@ -52,27 +43,13 @@ private final class StaleMemory: Sendable {
   func replaced(_ old: Order) { orders.withLock { $0[old.id, default: Entry()].before = old } }
 }
 
-private struct UnguardedTransaction: WriteTransaction {
+private struct UnguardedTransaction: PassingTransaction {
   let inner: any WriteTransaction
   let memory: StaleMemory
 
-  var installation: any InstallationTable { inner.installation }
-  var merchants: any MerchantTable { inner.merchants }
-  var apiKeys: any APIKeyTable { inner.apiKeys }
-  var locations: any LocationTable { inner.locations }
-  var enrollments: any EnrollmentTable { inner.enrollments }
-  var devices: any DeviceTable { inner.devices }
   var events: any EventTable { UnguardedEvents(inner: inner.events) }
-  var budgets: any BudgetTable { inner.budgets }
-  var idempotency: any IdempotencyTable { inner.idempotency }
-  var proofs: any ProofTable { inner.proofs }
   var sessions: any SessionTable { UnguardedSessions(inner: inner.sessions, memory: memory) }
-  var payments: any PaymentTable { inner.payments }
   var orders: any OrderTable { UnguardedOrders(inner: inner.orders, memory: memory) }
-  var paymentMethods: any PaymentMethodTable { inner.paymentMethods }
-  var simulatedCards: any SimulatedCardTable { inner.simulatedCards }
-  var webhooks: any WebhookTable { inner.webhooks }
-  var deliveries: any DeliveryTable { inner.deliveries }
 }
 
 private struct UnguardedSessions: SessionTable {
@@ -134,7 +111,7 @@ private struct UnguardedOrders: OrderTable {
   func hasOpenMovement(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool {
     try inner.hasOpenMovement(by: method, of: merchant)
   }
-  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement] {
+  func dueMovements(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [OrderMovement] {
     try inner.dueMovements(at: now, by: method, limit: limit)
   }
   func insert(_ movement: OrderMovement) throws { try inner.insert(movement) }

@@ -5,14 +5,16 @@ import KassaService
 extension KassaService {
   /// Looks once after every attempt that is due, some at once. Returns how many they were.
   package func reconcilePayments() async throws -> Int {
-    let due = try await duePayments(by: nil, limit: Limits.sweepRowsMax)
+    var due: [Payment] = []
+    for method in PaymentMethod.allCases { due += try await duePayments(by: method, limit: Limits.sweepRowsMax) }
     try await forEach(due) { try await lookAfter($0) }
     return due.count
   }
 
   /// Looks once after every movement that is due, some at once. Returns how many they were.
   package func reconcileOrders() async throws -> Int {
-    let due = try await dueMovements(by: nil, limit: Limits.sweepRowsMax)
+    var due: [OrderMovement] = []
+    for method in PaymentMethod.allCases { due += try await dueMovements(by: method, limit: Limits.sweepRowsMax) }
     try await forEach(due) { try await lookAfter($0) }
     return due.count
   }

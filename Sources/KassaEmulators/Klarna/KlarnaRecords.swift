@@ -185,31 +185,21 @@ struct KlarnaOrderRecord {
     object.member("refunded_amount", refunded)
     object.member("remaining_authorized_amount", reserved)
     object.member("purchase_currency", told.currency)
-    object.member(
-      "captures",
-      array: { list in
-        for capture in captures {
-          list.elementObject {
-            $0.member("capture_id", capture.id)
-            $0.member("captured_amount", capture.amount)
-            $0.member("captured_at", capture.at.description)
-            $0.member("reference", capture.reference)
-            $0.member("description", capture.description)
-          }
-        }
-      })
-    object.member(
-      "refunds",
-      array: { list in
-        for refund in refunds {
-          list.elementObject {
-            $0.member("refund_id", refund.id)
-            $0.member("refunded_amount", refund.amount)
-            $0.member("refunded_at", refund.at.description)
-            $0.member("reference", refund.reference)
-            $0.member("description", refund.description)
-          }
-        }
-      })
+    object.member("captures", array: { Self.write(captures, "capture_id", "captured_amount", "captured_at", to: &$0) })
+    object.member("refunds", array: { Self.write(refunds, "refund_id", "refunded_amount", "refunded_at", to: &$0) })
+  }
+
+  private static func write(
+    _ movements: [Movement], _ id: StaticString, _ amount: StaticString, _ time: StaticString, to list: inout JSONWriter
+  ) {
+    for movement in movements {
+      list.elementObject {
+        $0.member(id, movement.id)
+        $0.member(amount, movement.amount)
+        $0.member(time, movement.at.description)
+        $0.member("reference", movement.reference)
+        $0.member("description", movement.description)
+      }
+    }
   }
 }

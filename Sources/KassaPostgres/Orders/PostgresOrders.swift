@@ -158,13 +158,13 @@ struct PostgresOrders: OrderTable {
     ) { _ in true } ?? false
   }
 
-  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement] {
+  func dueMovements(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [OrderMovement] {
     try session.all(
       """
-      SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= $1 AND method = coalesce($2::text, method)
+      SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= $1 AND method = $2
       ORDER BY check_at LIMIT $3
       """,
-      .time(now), .text(method?.rawValue), .integer(Int64(limit))
+      .time(now), .text(method.rawValue), .integer(Int64(limit))
     ) { try Self.movement($0) }
   }
 

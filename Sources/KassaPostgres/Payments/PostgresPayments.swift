@@ -64,13 +64,13 @@ struct PostgresPayments: PaymentTable {
     ) { _ in true } ?? false
   }
 
-  func due(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [Payment] {
+  func due(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [Payment] {
     try session.all(
       """
-      SELECT \(Self.columns) FROM payments WHERE check_at <= $1 AND method = coalesce($2::text, method)
+      SELECT \(Self.columns) FROM payments WHERE check_at <= $1 AND method = $2
       ORDER BY check_at LIMIT $3
       """,
-      .time(now), .text(method?.rawValue), .integer(Int64(limit))
+      .time(now), .text(method.rawValue), .integer(Int64(limit))
     ) { try Self.payment($0) }
   }
 

@@ -141,13 +141,13 @@ struct SQLiteOrders: OrderTable {
     ) { _ in true } ?? false
   }
 
-  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement] {
+  func dueMovements(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [OrderMovement] {
     try connection.all(
       """
-      SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= ? AND method = coalesce(?, method)
+      SELECT \(Self.movementColumns) FROM order_movements WHERE check_at <= ? AND method = ?
       ORDER BY check_at LIMIT ?
       """,
-      .time(now), .text(method?.rawValue), .integer(Int64(limit)), read: Self.movement)
+      .time(now), .text(method.rawValue), .integer(Int64(limit)), read: Self.movement)
   }
 
   func save(_ movement: OrderMovement) throws {

@@ -46,13 +46,13 @@ struct SQLitePayments: PaymentTable {
     ) { _ in true } ?? false
   }
 
-  func due(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [Payment] {
+  func due(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [Payment] {
     try connection.all(
       """
-      SELECT \(Self.columns) FROM payments WHERE check_at <= ? AND method = coalesce(?, method)
+      SELECT \(Self.columns) FROM payments WHERE check_at <= ? AND method = ?
       ORDER BY check_at LIMIT ?
       """,
-      .time(now), .text(method?.rawValue), .integer(Int64(limit)), read: Self.payment)
+      .time(now), .text(method.rawValue), .integer(Int64(limit)), read: Self.payment)
   }
 
   func unsettled(_ state: Payment.State) throws -> UnsettledPayments {

@@ -137,8 +137,8 @@ extension KassaService {
     }
   }
 
-  /// Movements by this method, or by any, that want asking about, longest waiting first.
-  package func dueMovements(by method: PaymentMethod?, limit: Int) async throws -> [OrderMovement] {
+  /// Movements by this method that want asking about, longest waiting first.
+  package func dueMovements(by method: PaymentMethod, limit: Int) async throws -> [OrderMovement] {
     let now = self.now
     return try await store.read { try $0.orders.dueMovements(at: now, by: method, limit: limit) }
   }

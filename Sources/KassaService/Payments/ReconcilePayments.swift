@@ -2,8 +2,8 @@ import KassaDomain
 import KassaStore
 
 extension KassaService {
-  /// Attempts by this method, or by any, that want looking after, longest waiting first.
-  package func duePayments(by method: PaymentMethod?, limit: Int) async throws -> [Payment] {
+  /// Attempts by this method that want looking after, longest waiting first.
+  package func duePayments(by method: PaymentMethod, limit: Int) async throws -> [Payment] {
     let now = self.now
     return try await store.read { try $0.payments.due(at: now, by: method, limit: limit) }
   }

@@ -23,8 +23,8 @@ package protocol OrderReads {
   func movements(of order: OrderID, merchant: MerchantID) throws -> [OrderMovement]
   /// Whether an order by this method has a movement that is not settled.
   func hasOpenMovement(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool
-  /// Movements by this method, or by any, that want asking about at `now`, longest waiting first.
-  func dueMovements(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [OrderMovement]
+  /// Movements by this method that want asking about at `now`, longest waiting first.
+  func dueMovements(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [OrderMovement]
 }
 
 package protocol OrderTable: OrderReads {

@@ -54,8 +54,8 @@ package protocol PaymentReads {
   func all(ofEach sessions: [SessionID], merchant: MerchantID) throws -> [SessionID: [Payment]]
   /// Whether an attempt by this method wants looking after, now or later.
   func hasOpen(by method: PaymentMethod, of merchant: MerchantID) throws -> Bool
-  /// Attempts by this method, or by any, that want looking after at `now`, longest waiting first.
-  func due(at now: Timestamp, by method: PaymentMethod?, limit: Int) throws -> [Payment]
+  /// Attempts by this method that want looking after at `now`, longest waiting first.
+  func due(at now: Timestamp, by method: PaymentMethod, limit: Int) throws -> [Payment]
   /// Those of all merchants that are in `state` and want looking after.
   func unsettled(_ state: Payment.State) throws -> UnsettledPayments
 }

@@ -232,11 +232,12 @@ extension StoreConformance {
         try transaction.sessions.insert(session)
         try transaction.payments.insert(payment)
       }
-      #expect(try await store.read { try $0.payments.due(at: Maker.epoch, by: nil, limit: 5) } == [payment])
+      #expect(try await store.read { try $0.payments.due(at: Maker.epoch, by: payment.method, limit: 5) } == [payment])
       let won = try await racing(20) { _ in try await store.write { try $0.payments.takeCheck(payment, next: next) } }
       #expect(won.count { $0 } == 1)
-      #expect(try await store.read { try $0.payments.due(at: Maker.epoch, by: nil, limit: 5) }.isEmpty)
-      #expect(try await store.read { try $0.payments.due(at: next, by: nil, limit: 5) }.map(\.id) == [payment.id])
+      #expect(try await store.read { try $0.payments.due(at: Maker.epoch, by: payment.method, limit: 5) }.isEmpty)
+      #expect(
+        try await store.read { try $0.payments.due(at: next, by: payment.method, limit: 5) }.map(\.id) == [payment.id])
       for method in PaymentMethod.allCases {
         let due = try await store.read { try $0.payments.due(at: next, by: method, limit: 5) }.map(\.id)
         #expect(due == (method == payment.method ? [payment.id] : []))

@@ -1,25 +1,17 @@
 import KassaService
+import KassaTestDatabases
 
 /// An adapter that believes itself instead of its provider: what it ended it calls unpaid without reading what became of
 /// it, and what it asks for again it asks for as if it were new. The control: with it the books must be seen to disagree.
-struct CarelessProvider: PaymentProvider {
+struct CarelessProvider: PassingProvider {
   let base: any PaymentProvider
 
-  func start(_ charge: Charge) async -> ProviderReport { await base.start(charge) }
-  func settle(_ charge: Charge) async -> ProviderReport { await base.settle(charge) }
   func cancel(_ charge: Charge) async -> ProviderReport {
     _ = await base.cancel(charge)
     return ProviderReport(.notPaid(.cancelled))
   }
-  func query(_ charge: Charge) async -> ProviderReport { await base.query(charge) }
   func capture(_ movement: MoneyMovement) async -> MovementReport { await base.capture(movement.asNew) }
   func refund(_ movement: MoneyMovement) async -> MovementReport { await base.refund(movement.asNew) }
-  func release(_ charge: Charge) async -> MovementReport { await base.release(charge) }
-  func reverse(_ charge: Charge) async -> MovementReport { await base.reverse(charge) }
-  func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
-    await base.verdict(on: notification, about: charge)
-  }
-  func check() async -> [ProviderFinding] { await base.check() }
 
   /// The same kind, made careless.
   static func kind(_ kind: ProviderKind) -> ProviderKind {

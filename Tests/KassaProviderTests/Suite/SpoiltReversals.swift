@@ -1,8 +1,9 @@
 import KassaDomain
 import KassaService
+import KassaTestDatabases
 
 /// An adapter that gives late money back otherwise than it should: the controls of giving back.
-struct SpoiltReversals: PaymentProvider {
+struct SpoiltReversals: PassingProvider {
   enum Flaw: Sendable {
     /// Every try has the name of the first one.
     case alwaysTheFirstTry
@@ -24,18 +25,6 @@ struct SpoiltReversals: PaymentProvider {
       return MovementReport(.refused(words), references: report.references)
     }
   }
-
-  func start(_ charge: Charge) async -> ProviderReport { await base.start(charge) }
-  func settle(_ charge: Charge) async -> ProviderReport { await base.settle(charge) }
-  func cancel(_ charge: Charge) async -> ProviderReport { await base.cancel(charge) }
-  func query(_ charge: Charge) async -> ProviderReport { await base.query(charge) }
-  func capture(_ movement: MoneyMovement) async -> MovementReport { await base.capture(movement) }
-  func refund(_ movement: MoneyMovement) async -> MovementReport { await base.refund(movement) }
-  func release(_ charge: Charge) async -> MovementReport { await base.release(charge) }
-  func verdict(on notification: ProviderNotification, about charge: Charge?) async -> NotificationVerdict {
-    await base.verdict(on: notification, about: charge)
-  }
-  func check() async -> [ProviderFinding] { await base.check() }
 
   /// Makes the same kind, with this flaw.
   static func kind(_ flaw: Flaw) -> @Sendable (ProviderKind) -> ProviderKind {
